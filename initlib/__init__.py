@@ -1,0 +1,1 @@
+"""Parameter initialization for neural networks."""

@@ -1,0 +1,1 @@
+"""What the notebooks need around initlib: data, training, claims, figures and runs."""
