@@ -2,7 +2,7 @@
 
 A fill walks the target in blocks of consecutive flat (C-order) indices, shared by a pool of
 threads. A block depends on the key and on its own indices alone, so that threads, slices and
-layouts cannot change a value. """
+layouts cannot change a value."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,12 +16,11 @@ from initlib.streams import (
     Generator,
     Key,
     in_order,
-    log,
     normal_groups,
     stream_key,
     uniform_groups,
-    words,
 )
+from initlib.truncated import CENTRAL, central_groups, rejected_groups
 
 __all__ = [
     "Array",
@@ -43,9 +42,6 @@ Array = torch.Tensor | np.ndarray
 _BLOCK = (
     1 << 16
 )  # elements: the state and the scratch of a block stay in a core's second-level cache
-
-# Largest bound, in standard deviations, at which the central polynomial of `_central` is accurate.
-_CENTRAL = 2.9
 
 
 def uniform(key: Key, start: int, stop: int, dtype: type = np.float32) -> np.ndarray:
@@ -100,8 +96,7 @@ def fill_normal_(target: Array, key: Key, mean: float, std: float, *, offset: in
 def fill_truncated_normal_(
     target: Array, key: Key, mean: float, std: float, low: float, high: float, *, offset: int = 0
 ) -> Array:
-    """Fill with N(mean, std^2) conditioned on [low, high], exact for any bounds, also far in a
-    tail.
+    """Fill with N(mean, std^2) conditioned on [low, high], exact for any bounds, far tails too.
 
     The bounds are absolute and may be infinite. `target` and `offset` are as in `fill_uniform_`.
     """
@@ -116,21 +111,20 @@ def fill_truncated_normal_(
     a, b = (low - mean) / std, (high - mean) / std
 
     def central(key, groups, dtype):
-        return _central(key, groups, a, b) * dtype(std) + dtype(mean)
+        return central_groups(key, groups, a, b) * dtype(std) + dtype(mean)
 
     def rejected(key, groups, dtype):
-        return _rejected(key, groups, mean, std, low, high)
+        return rejected_groups(key, groups, mean, std, low, high)
 
     def values(start, stop, dtype):
-        by_polynomial = dtype == np.float32 and a <= 0 <= b and max(-a, b) <= _CENTRAL
+        by_polynomial = dtype == np.float32 and a <= 0 <= b and max(-a, b) <= CENTRAL
         return _values(central if by_polynomial else rejected, key, start, stop, dtype)
 
     return _fill(target, values, offset, low, high)
 
 
 def choices(key: Key, rows: int, n: int, k: int, *, offset: int = 0) -> np.ndarray:
-    """Return `k` distinct members of range(n) for each row, int64 of shape (rows, k), uniform over
-    subsets.
+    """Return `k` distinct members of range(n) for each row, int64 (rows, k), uniform over subsets.
 
     Row r depends on the key and on ``offset + r`` alone. The order within a row is not random.
     """
@@ -230,8 +224,8 @@ def _fill(
 
 
 def _blocks(tensor: torch.Tensor, start: int) -> Iterator[tuple[torch.Tensor, int]]:
-    """Cut into views of at most _BLOCK elements, consecutive in C order, each with its first flat
-    index.""" if tensor.is_contiguous():
+    """Cut into views of at most _BLOCK consecutive elements, each with its first flat index."""
+    if tensor.is_contiguous():
         tensor = tensor.view(-1)
     if tensor.numel() <= _BLOCK:
         yield tensor, start
@@ -260,63 +254,6 @@ def _inner_bounds(dtype: torch.dtype, low: float, high: float) -> tuple[float, f
             f"no {dtype} value lies in [{low}, {high}]: widen the bounds or use a wider dtype"
         )
     return inner_low.item(), inner_high.item()
-
-
-# erfinv(x) / x as a polynomial in -ln(1 - x^2) - 2.5, for -ln(1 - x^2) < 5 (Giles 2012, single
-# precision). _ERFINV = (
-    1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087,
-    -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08,
-)  # fmt: skip
-
-
-def _central(key: Key, groups: np.ndarray, a: float, b: float) -> np.ndarray:
-    """Return N(0, 1) on [a, b] around zero in float32, by the inverse of the cumulative
-    distribution.""" erf_a, erf_b = math.erf(a / math.sqrt(2)), math.erf(b / math.sqrt(2)) unit =
-    words(key, groups).view(np.int32).astype(np.float32) * np.float32(2.0**-31) x = unit *
-    np.float32((erf_b - erf_a) / 2) + np.float32((erf_b + erf_a) / 2) spread = -log((1 - x) * (1 +
-    x)) - np.float32(2.5) inverse = np.full_like(x, _ERFINV[-1]) for coefficient in
-    reversed(_ERFINV[:-1]):
-        inverse = inverse * spread + np.float32(coefficient)
-    return x * inverse * np.float32(math.sqrt(2))
-
-
-def _rejected(
-    key: Key, groups: np.ndarray, mean: float, std: float, low: float, high: float
-) -> np.ndarray:
-    """Return N(mean, std^2) on [low, high] in float64, by rejection: attempt k of an element has
-    its own words.
-
-    At least 43 of 100 proposals are accepted: uniform ones on an interval around the mean no wider
-    than sqrt(2 pi) standard deviations, normal ones on a wider one, and in a tail those of Robert
-    (1995), an exponential law that starts at the bound next to the mean. """
-    a, b = (low - mean) / std, (high - mean) / std
-    result = np.empty((16, len(groups), 16))
-    pending = np.ones(result.shape, bool)
-    nonce = 0
-    while pending.any():
-        open_ = np.flatnonzero(pending.any(axis=(0, 2)))
-        where = groups[open_]
-        if a >= 0 or b <= 0:
-            near = max(a, -b)
-            rate = (near + math.sqrt(near * near + 4)) / 2
-            mode, width = rate - near, b - a
-            unit = uniform_groups(key, where, np.float64, nonce)
-            step = -log(1 + unit * math.expm1(-rate * width)) / rate
-            proposal = low + std * step if a >= 0 else high - std * step
-            log_accept = (max(0.0, mode - width) ** 2 - (step - mode) ** 2) / 2
-        elif b - a <= math.sqrt(2 * math.pi):
-            z = a + (b - a) * uniform_groups(key, where, np.float64, nonce)
-            proposal, log_accept = mean + std * z, -z * z / 2
-        else:
-            z = normal_groups(key, where, np.float64, nonce)
-            proposal, log_accept = mean + std * z, np.where((a <= z) & (z <= b), 0.0, -math.inf)
-        luck = words(key, where, nonce + 2).astype(np.float64) * 2.0**-32 + 2.0**-33
-        shape = (16, len(open_), 16)
-        accepted = pending[:, open_] & (log(luck) <= log_accept).reshape(shape)
-        result[:, open_] = np.where(accepted, proposal.reshape(shape), result[:, open_])
-        pending[:, open_] &= ~accepted
-        nonce += 3
-    return result
 
 
 def _check_finite(**numbers: float) -> None:

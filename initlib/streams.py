@@ -6,7 +6,7 @@ only, so that the same key gives the same bits on every processor, for any numbe
 any slice.
 
 Element ``e`` of a stream is word ``(e // 16) % 16`` of ChaCha block ``16 * (e // 256) + e % 16``:
-blocks are computed sixteen at a time, and a group of 256 elements is stored word by word. """
+blocks are computed sixteen at a time, and a group of 256 elements is stored word by word."""
 
 import math
 from hashlib import blake2b
@@ -65,7 +65,8 @@ def stream_key(generator: Generator = None, *path: str | int) -> Key:
         key = draw.cpu().numpy().astype("<i8").tobytes()
     else:
         raise TypeError(
-            "generator must be an int seed, a torch.Generator, a numpy.random.Generator, a 32-byte key or None, "
+            "generator must be an int seed, a torch.Generator, a numpy.random.Generator, "
+            "a 32-byte key or None, "
             f"got {generator!r}"
         )
     for name in path:
@@ -74,10 +75,9 @@ def stream_key(generator: Generator = None, *path: str | int) -> Key:
 
 
 def words(key: Key, groups: np.ndarray, nonce: int = 0) -> np.ndarray:
-    """Return the ChaCha8 words of some groups, uint32 of shape (16, 16 * len(groups)): word by
-    block.""" blocks = (
-        _LANES * groups.astype(np.uint64)[:, None] + np.arange(_LANES, dtype=np.uint64)
-    ).ravel()
+    """Return the ChaCha8 words of some groups, uint32 (16, 16 * len(groups)): word by block."""
+    lanes = np.arange(_LANES, dtype=np.uint64)
+    blocks = (_LANES * groups.astype(np.uint64)[:, None] + lanes).ravel()
     initial = np.empty((4, 4, blocks.size), np.uint32)
     initial[0] = _SIGMA[:, None]
     initial[1:3] = np.frombuffer(key, "<u4").reshape(2, 4, 1)
@@ -124,7 +124,7 @@ def normal_groups(key: Key, groups: np.ndarray, dtype: type, nonce: int = 0) -> 
     """Return N(0, 1) by the method of Box and Muller (1958), shaped as `words`.
 
     Words 2p and 2p + 1 of a block make elements 2p and 2p + 1. In float32 the values reach 6.66
-    standard deviations, in float64 8.6. """
+    standard deviations, in float64 8.6."""
     high = words(key, groups, nonce)
     if dtype == np.float32:
         open_unit = (high[0::2] >> 1).astype(np.float32) * np.float32(2.0**-31) + np.float32(
@@ -159,13 +159,16 @@ _TRIG_TERMS = {np.dtype(np.float32): 4, np.dtype(np.float64): 8}
 
 
 def log(x: np.ndarray) -> np.ndarray:
-    """Return ln x of positive normal floats, as e ln 2 + 2 artanh((m - 1) / (m + 1)) with x = 2^e
-    m.""" bits, shift = (np.int32, 23) if x.dtype == np.float32 else (np.int64, 52) root_half =
-    x.dtype.type(math.sqrt(0.5)).view(bits) above = x.view(bits) - root_half exponent = (above >>
-    shift).astype(x.dtype) excess = ((above & bits((1 << shift) - 1)) + root_half).view(x.dtype) - 1
-    ratio = excess / (excess + 2) square = ratio * ratio series = _horner(square, [1 / (2 * n + 1)
-    for n in range(_LOG_TERMS[x.dtype] + 1)]) return exponent * x.dtype.type(math.log(2)) + 2 *
-    ratio * series
+    """Return ln x of positive normal floats: e ln 2 + 2 artanh((m - 1) / (m + 1)), x = 2^e m."""
+    bits, shift = (np.int32, 23) if x.dtype == np.float32 else (np.int64, 52)
+    root_half = x.dtype.type(math.sqrt(0.5)).view(bits)
+    above = x.view(bits) - root_half
+    exponent = (above >> shift).astype(x.dtype)
+    excess = ((above & bits((1 << shift) - 1)) + root_half).view(x.dtype) - 1
+    ratio = excess / (excess + 2)
+    square = ratio * ratio
+    series = _horner(square, [1 / (2 * n + 1) for n in range(_LOG_TERMS[x.dtype] + 1)])
+    return exponent * x.dtype.type(math.log(2)) + 2 * ratio * series
 
 
 def _cos_sin_of_turn(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
