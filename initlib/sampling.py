@@ -7,10 +7,12 @@ layouts cannot change a value."""
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from initlib import compiled
 from initlib.streams import (
     GROUP,
     Generator,
@@ -20,7 +22,7 @@ from initlib.streams import (
     stream_key,
     uniform_groups,
 )
-from initlib.truncated import CENTRAL, central_groups, rejected_groups
+from initlib.truncated import CENTRAL, central_groups, central_scale, rejected_groups
 
 __all__ = [
     "Array",
@@ -44,14 +46,22 @@ _BLOCK = (
 )  # elements: the state and the scratch of a block stay in a core's second-level cache
 
 
+class _Law(NamedTuple):
+    """Values of a stream's groups, and the name and parameters of the same law when compiled."""
+
+    groups: Callable[[Key, np.ndarray, type], np.ndarray]
+    name: str | None = None
+    parameters: tuple[float, ...] = ()
+
+
 def uniform(key: Key, start: int, stop: int, dtype: type = np.float32) -> np.ndarray:
     """Return values `start` to `stop` of the key's U[0, 1) stream, float32 or float64."""
-    return _values(uniform_groups, key, start, stop, dtype)
+    return _draw(_uniform_law(0.0, 1.0), key, start, np.empty(stop - start, dtype))
 
 
 def normal(key: Key, start: int, stop: int, dtype: type = np.float32) -> np.ndarray:
     """Return values `start` to `stop` of the key's N(0, 1) stream, float32 or float64."""
-    return _values(normal_groups, key, start, stop, dtype)
+    return _draw(_normal_law(0.0, 1.0), key, start, np.empty(stop - start, dtype))
 
 
 def fill_uniform_(target: Array, key: Key, low: float, high: float, *, offset: int = 0) -> Array:
@@ -61,7 +71,7 @@ def fill_uniform_(target: Array, key: Key, low: float, high: float, *, offset: i
     ----------
     target
         Tensor or array of any float dtype, shape, layout and device. Values are drawn in float32
-        (float64 for float64) and rounded once.
+        (float64 for float64) and rounded once, which may round up to `high`.
     offset
         Flat index in the stream of the target's first element: a shard of a larger tensor passes
         where it starts, and gets the same values as the whole.
@@ -76,21 +86,13 @@ def fill_uniform_(target: Array, key: Key, low: float, high: float, *, offset: i
     _check_finite(low=low, high=high)
     if not low <= high:
         raise ValueError(f"uniform bounds must satisfy low <= high, got low={low}, high={high}")
-
-    def values(start, stop, dtype):
-        return uniform(key, start, stop, dtype) * dtype(high - low) + dtype(low)
-
-    return _fill(target, values, offset, low, high)
+    return _fill(target, _uniform_law(low, high), key, offset, low, high)
 
 
 def fill_normal_(target: Array, key: Key, mean: float, std: float, *, offset: int = 0) -> Array:
     """Fill with N(mean, std^2); `target` and `offset` as in `fill_uniform_`."""
     _check_spread(mean, std)
-
-    def values(start, stop, dtype):
-        return normal(key, start, stop, dtype) * dtype(std) + dtype(mean)
-
-    return _fill(target, values, offset)
+    return _fill(target, _normal_law(mean, std), key, offset)
 
 
 def fill_truncated_normal_(
@@ -105,22 +107,36 @@ def fill_truncated_normal_(
         raise ValueError(f"truncation bounds must satisfy low < high, got low={low}, high={high}")
     if std == 0 and not low <= mean <= high:
         raise ValueError(f"with std=0 every value is the mean {mean}, outside of [{low}, {high}]")
-    if std == 0:
-        return _fill(target, lambda start, stop, dtype: np.full(stop - start, mean, dtype), offset)
+    law = _truncated_law(mean, std, low, high) if std else _normal_law(mean, 0.0)
+    return _fill(target, law, key, offset, low, high)
 
+
+def _uniform_law(low: float, high: float) -> _Law:
+    def groups(key, groups, dtype):
+        return uniform_groups(key, groups, dtype) * dtype(high - low) + dtype(low)
+
+    return _Law(groups, "uniform", (high - low, low))
+
+
+def _normal_law(mean: float, std: float) -> _Law:
+    def groups(key, groups, dtype):
+        return normal_groups(key, groups, dtype) * dtype(std) + dtype(mean)
+
+    return _Law(groups, "normal", (std, mean))
+
+
+def _truncated_law(mean: float, std: float, low: float, high: float) -> _Law:
     a, b = (low - mean) / std, (high - mean) / std
+    is_central = a <= 0 <= b and max(-a, b) <= CENTRAL
 
-    def central(key, groups, dtype):
-        return central_groups(key, groups, a, b) * dtype(std) + dtype(mean)
-
-    def rejected(key, groups, dtype):
+    def groups(key, groups, dtype):
+        if is_central and dtype is np.float32:
+            return central_groups(key, groups, a, b) * dtype(std) + dtype(mean)
         return rejected_groups(key, groups, mean, std, low, high)
 
-    def values(start, stop, dtype):
-        by_polynomial = dtype == np.float32 and a <= 0 <= b and max(-a, b) <= CENTRAL
-        return _values(central if by_polynomial else rejected, key, start, stop, dtype)
-
-    return _fill(target, values, offset, low, high)
+    if is_central:
+        return _Law(groups, "truncated", (std, mean, *central_scale(a, b)))
+    return _Law(groups)
 
 
 def choices(key: Key, rows: int, n: int, k: int, *, offset: int = 0) -> np.ndarray:
@@ -185,15 +201,24 @@ def check_target(target: Array, what: str = "tensor", floating: bool = True) -> 
         )
 
 
-def _values(law: Callable, key: Key, start: int, stop: int, dtype: type) -> np.ndarray:
-    first = start // GROUP
-    values = in_order(law(key, np.arange(first, -(-stop // GROUP)), dtype))
-    return values[start - first * GROUP : stop - first * GROUP]
+def _draw(law: _Law, key: Key, start: int, out: np.ndarray) -> np.ndarray:
+    """Write elements ``start`` to ``start + out.size`` of a stream to `out`, one-dimensional."""
+    if compiled.available and law.name and out.dtype == np.float32:
+        compiled.fill(law.name, key, start, out, law.parameters)
+        return out
+    for first in range(0, out.size, _SUBBLOCK):
+        part = out[first : first + _SUBBLOCK]
+        begin, end = start + first, start + first + part.size
+        groups = np.arange(begin // GROUP, -(-end // GROUP))
+        values = in_order(law.groups(key, groups, out.dtype.type))
+        part[:] = values[begin % GROUP : begin % GROUP + part.size]
+    return out
 
 
 def _fill(
     target: Array,
-    values: Callable[[int, int, type], np.ndarray],
+    law: _Law,
+    key: Key,
     offset: int,
     low: float = -math.inf,
     high: float = math.inf,
@@ -207,19 +232,23 @@ def _fill(
 
     def fill(block: tuple[torch.Tensor, int]) -> None:
         part, start = block
-        drawn = torch.from_numpy(values(start, start + part.numel(), dtype))
-        part.copy_(drawn.to(part.dtype).clamp_(low, high).view(part.shape))
+        in_place = part.is_cpu and part.ndim == 1 and part.is_contiguous()
+        in_place = in_place and part.dtype in (torch.float32, torch.float64)
+        out = part.numpy() if in_place else np.empty(part.numel(), dtype)
+        _draw(law, key, start, out)
+        if low > -math.inf or high < math.inf:
+            np.clip(out, low, high, out=out)
+        if not in_place:
+            part.copy_(torch.from_numpy(out).view(part.shape))
 
+    blocks = _blocks(tensor, offset)
     workers = min(torch.get_num_threads(), -(-tensor.numel() // _BLOCK))
-    with torch.no_grad():
-        blocks = _blocks(tensor, offset)
-        if workers == 1:
-            for block in blocks:
-                fill(block)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                for _ in pool.map(fill, blocks):
-                    pass
+    if workers == 1:
+        for block in blocks:
+            fill(block)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(fill, blocks))
     return target
 
 

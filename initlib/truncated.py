@@ -19,11 +19,16 @@ _ERFINV = (
 CENTRAL = 2.9
 
 
+def central_scale(a: float, b: float) -> tuple[float, float]:
+    """Return half the width, and the middle, of the interval that erf(z / sqrt 2) has on [a, b]."""
+    erf_a, erf_b = math.erf(a / math.sqrt(2)), math.erf(b / math.sqrt(2))
+    return (erf_b - erf_a) / 2, (erf_b + erf_a) / 2
+
+
 def central_groups(key: Key, groups: np.ndarray, a: float, b: float) -> np.ndarray:
     """Return N(0, 1) on [a, b] around zero in float32, by inverting the distribution function."""
-    erf_a, erf_b = math.erf(a / math.sqrt(2)), math.erf(b / math.sqrt(2))
-    unit = words(key, groups).view(np.int32).astype(np.float32) * np.float32(2.0**-31)
-    x = unit * np.float32((erf_b - erf_a) / 2) + np.float32((erf_b + erf_a) / 2)
+    half, middle = map(np.float32, central_scale(a, b))
+    x = words(key, groups).view(np.int32).astype(np.float32) * np.float32(2.0**-31) * half + middle
     spread = -log((1 - x) * (1 + x)) - np.float32(2.5)
     inverse = np.full_like(x, _ERFINV[-1])
     for coefficient in reversed(_ERFINV[:-1]):
