@@ -41,9 +41,8 @@ __all__ = [
 
 Array = torch.Tensor | np.ndarray
 
-_BLOCK = (
-    1 << 16
-)  # elements: the state and the scratch of a block stay in a core's second-level cache
+_BLOCK = 1 << 18  # elements of one task: enough work to pay for waking a thread
+_SUBBLOCK = 1 << 16  # elements whose ChaCha state stays in a core's second-level cache
 
 
 class _Law(NamedTuple):
