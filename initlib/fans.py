@@ -20,6 +20,17 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+WEIGHT_LAYERS = (
+    nn.Linear,
+    nn.Bilinear,
+    nn.modules.conv._ConvNd,
+    nn.Embedding,
+    nn.RNNBase,
+    nn.RNNCellBase,
+    nn.MultiheadAttention,
+)
+"""Layers whose weights are read by what the layer does, not by shape alone."""
+
 NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 """Layers that scale each unit by itself: nothing is summed, so no fan is defined."""
 
@@ -201,7 +212,8 @@ def _matrix(shape: tuple[int, ...], layer: nn.Module) -> tuple[int, ...]:
     """The shape of one matrix of the parameter that has this shape, or has blocks of it."""
     shapes = _shapes(layer)
     for name, whole in shapes.items():
-        one = (whole[0] // max(1, len(blocks(layer, name))), *whole[1:]) if whole else whole
+        count = max(1, len(blocks(layer, name)))
+        one = (*(rows // count for rows in whole[:1]), *whole[1:])
         if shape in (whole, one):
             return one
     raise ValueError(
