@@ -1,0 +1,246 @@
+"""One notebook in one kernel: papermill, with an environment and a log for each run.
+
+Only what has something to execute imports this file: papermill takes a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+# jsonschema would compile a grammar for web addresses (1.6 s) that no notebook is checked against.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import nbformat  # noqa: E402
+import papermill  # noqa: E402
+from jupyter_client import AsyncKernelManager  # noqa: E402
+from jupyter_client.kernelspec import KernelSpec  # noqa: E402
+from jupyter_core.utils import ensure_event_loop  # noqa: E402
+from nbclient.exceptions import CellTimeoutError, DeadKernelError  # noqa: E402
+from papermill.clientwrap import PapermillNotebookClient  # noqa: E402
+from papermill.engines import NBClientEngine, papermill_engines  # noqa: E402
+from papermill.exceptions import PapermillExecutionError, strip_color  # noqa: E402
+
+INJECTED = "injected-parameters"
+# A socket's path has to fit in 107 bytes, and the default folder for temporary files may be deep.
+LONGEST_TEMPDIR = 60
+
+
+class RunFailure(Exception):
+    """A notebook that did not end well: how, in which cell, and the last line of why."""
+
+    def __init__(
+        self, state: Literal["failed", "dead"], cell: int | None, error: str, detail: str = ""
+    ):
+        super().__init__(error)
+        self.state = state
+        self.cell = cell
+        self.error = error
+        self.detail = detail
+
+
+class KernelGroup:
+    """The kernels in use, so that another thread can end all of them at once."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._clients: set[PapermillNotebookClient] = set()
+
+    def add(self, client: PapermillNotebookClient) -> None:
+        """Answer for one more kernel."""
+        self._clients.add(client)
+
+    def discard(self, client: PapermillNotebookClient) -> None:
+        """Forget a kernel that has ended."""
+        self._clients.discard(client)
+
+    def stop(self) -> None:
+        """Kill every kernel and what it has started; none starts another cell."""
+        self.stopping.set()
+        for client in tuple(self._clients):
+            process = getattr(client.km and client.km.provisioner, "process", None)
+            if process is not None and process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+class _Kernel(AsyncKernelManager):
+    """A kernel of this very interpreter, whatever kernels are installed and named."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, language="python", display_name="initlib (Python 3)")
+
+
+class _Engine(NBClientEngine):
+    """Papermill's own engine, but for how the kernel is started and ended."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        env: Mapping[str, str],
+        log: TextIO,
+        kernels: KernelGroup,
+        cell_timeout: float | None,
+        on_cell_start: Callable[..., None],
+        **_: Any,
+    ) -> None:
+        # Papermill keeps a copy of the whole notebook there when it is not given a path.
+        nb_man.nb.metadata.papermill.pop("input_path", None)
+        logger = logging.Logger("initlib.kernel", logging.WARNING)
+        logger.addHandler(logging.StreamHandler(log))
+        client = PapermillNotebookClient(
+            nb_man,
+            kernel_name=kernel_name,
+            log=logger,
+            stdout_file=log,
+            stderr_file=log,
+            timeout=cell_timeout,
+            iopub_timeout=60,
+            startup_timeout=120,
+            shutdown_kernel="immediate",
+            on_cell_start=on_cell_start,
+        )
+        # Sockets in a folder of the kernel's own: no port to race for, closed to other users.
+        short = tempfile.gettempdir() if len(tempfile.gettempdir()) < LONGEST_TEMPDIR else "/tmp"
+        with tempfile.TemporaryDirectory(prefix="initlib-", dir=short) as sockets:
+            kernel = _Kernel(transport="ipc", connection_file=os.path.join(sockets, "k.json"))
+            client.km = kernel
+            kernels.add(client)
+            try:
+                client.execute(env=dict(env), stdout=log, stderr=log)
+            except DeadKernelError:
+                raise DeadKernelError(_cause_of_death(kernel)) from None
+            finally:
+                kernels.discard(client)
+
+
+papermill_engines.register("initlib", _Engine)
+
+
+def run_notebook(
+    text: str,
+    output: Path,
+    *,
+    parameters: Mapping[str, Any],
+    env: Mapping[str, str],
+    log: Path,
+    kernels: KernelGroup,
+    cell_timeout: float | None = None,
+    on_cell: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Execute a notebook from top to bottom, writing it out after each cell.
+
+    Parameters
+    ----------
+    text : str
+        The notebook, as JSON.
+    output : Path
+        Where the executed copy is written.
+    parameters : mapping
+        Set in a cell of their own after the parameters cell; none, no such cell.
+    env : mapping
+        The environment of the kernel.
+    log : Path
+        Receives what the kernel prints, and the traceback at the end.
+    kernels : KernelGroup
+        By which another thread can end the run.
+    cell_timeout : float, optional
+        Seconds that one cell may take.
+    on_cell : callable
+        Called as each code cell starts, with the number of those done and of all.
+
+    Raises
+    ------
+    RunFailure
+        When a cell raises, takes too long or is never reached, or the kernel dies.
+    """
+    node = nbformat.reads(text, as_version=4)
+    total = sum(_is_code(cell) for cell in node.cells)
+    started, position, shift = 0, None, 0
+
+    def at_cell(cell: Any, cell_index: int) -> None:
+        nonlocal started, position, shift
+        if kernels.stopping.is_set():
+            raise DeadKernelError
+        if INJECTED in cell.metadata.get("tags", []):
+            shift = 1
+        elif _is_code(cell):
+            on_cell(started, total)
+            started, position = started + 1, cell_index + 1 - shift
+
+    with log.open("a", buffering=1, encoding="utf-8", errors="replace") as stream:
+        try:
+            papermill.execute_notebook(
+                node,
+                # Papermill formats the path with the parameters.
+                str(output).replace("{", "{{").replace("}", "}}"),
+                dict(parameters),
+                engine_name="initlib",
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                autosave_cell_every=0,
+                env=env,
+                log=stream,
+                kernels=kernels,
+                cell_timeout=cell_timeout,
+                on_cell_start=at_cell,
+            )
+        except Exception as error:
+            failure = _explain(error, position, kernels)
+            stream.write(f"\n{failure.detail or failure.error}\n")
+            raise failure from error
+        finally:
+            _close_loop()
+        if started < total:
+            raise RunFailure("failed", position, f"stopped after {started} of {total} code cells")
+
+
+def _is_code(cell: Any) -> bool:
+    return cell.cell_type == "code" and bool(cell.source.strip())
+
+
+def _cause_of_death(kernel: _Kernel) -> str:
+    process = getattr(kernel.provisioner, "process", None)
+    status = None if process is None else process.poll()
+    if status is None:
+        return "the kernel died"
+    if status >= 0:
+        return f"the kernel exited with status {status}"
+    name = signal.Signals(-status).name
+    return f"the kernel was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+def _close_loop() -> None:
+    """Close this thread's event loop, with what nbclient leaves waiting in it after an error."""
+    loop = ensure_event_loop()
+    waiting = asyncio.all_tasks(loop)
+    for task in waiting:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+    loop.close()
+
+
+def _explain(error: Exception, cell: int | None, kernels: KernelGroup) -> RunFailure:
+    if kernels.stopping.is_set():
+        return RunFailure("dead", cell, "interrupted")
+    if isinstance(error, PapermillExecutionError):
+        detail = strip_color("\n".join(error.traceback))
+        return RunFailure("failed", cell, f"{error.ename}: {error.evalue}", detail)
+    if isinstance(error, CellTimeoutError):
+        return RunFailure("failed", cell, "the cell took longer than its time limit", str(error))
+    if isinstance(error, DeadKernelError) or "Kernel died" in str(error):
+        return RunFailure("dead", cell, str(error))
+    return RunFailure("failed", cell, f"{type(error).__name__}: {error}")

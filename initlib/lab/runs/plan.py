@@ -1,0 +1,204 @@
+"""Which runs a request means: every parameter resolved and checked, and a key for each run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+from initlib.lab.runs.inputs import Inputs, file_digest
+from initlib.lab.runs.notebook import Notebook, find_notebooks, nearest
+from initlib.lab.runs.parameters import PlanError, Value, coerce, coerce_grid
+
+KEY_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook with all its parameters, and the key that names the result."""
+
+    notebook: Notebook = field(repr=False)
+    profile: Literal["quick", "full", "custom"]
+    parameters: Mapping[str, Value]
+    changed: Mapping[str, Value]
+    data: Mapping[str, str] = field(repr=False)
+    key: str
+
+    @property
+    def label(self) -> str:
+        """The notebook and what sets this run apart from its profile."""
+        return " ".join([self.notebook.name, *(f"{k}={v}" for k, v in self.changed.items())])
+
+    @property
+    def injected(self) -> dict[str, Value]:
+        """The parameters that differ from the ones written in the notebook."""
+        written = self.notebook.parameters
+        return {k: v for k, v in self.parameters.items() if v != written[k].default}
+
+
+def plan(
+    notebooks: Iterable[Notebook],
+    inputs: Inputs,
+    *,
+    profile: Literal["quick", "full"] = "quick",
+    full: Mapping[str, Mapping[str, object]] | None = None,
+    overrides: Mapping[str, object] | None = None,
+    grid: Mapping[str, str] | None = None,
+) -> list[Run]:
+    """Resolve a request into runs.
+
+    Later wins: the notebook's own parameters, the full profile, `overrides`, a point of the grid.
+
+    Parameters
+    ----------
+    notebooks : iterable of Notebook
+        What to run.
+    inputs : Inputs
+        What every run depends on besides.
+    profile : {"quick", "full"}
+        Start from the notebooks' own parameters, or from those with `full` on top.
+    full : mapping, optional
+        Notebook name to the parameters of its full profile.
+    overrides : mapping, optional
+        Parameter name to value, or the text of one; for every notebook.
+    grid : mapping, optional
+        Parameter name to the text of its values, ``a,b,c``; every combination is a run.
+
+    Returns
+    -------
+    list of Run
+        Without duplicates, in the order of notebooks and grid.
+
+    Raises
+    ------
+    PlanError
+        When a parameter is unknown, of the wrong type, or given twice.
+    """
+    notebooks, overrides, grid = list(notebooks), overrides or {}, grid or {}
+    for name in overrides.keys() & grid.keys():
+        raise PlanError(f"parameter {name!r} is given a value and a grid; give one of them")
+    runs: dict[tuple[str, str], Run] = {}
+    for notebook in notebooks:
+        base = {name: parameter.default for name, parameter in notebook.parameters.items()}
+        if profile == "full":
+            base |= _checked(notebook, (full or {}).get(notebook.name, {}), "full.json: ")
+        fixed = base | _checked(notebook, overrides)
+        axes = [
+            [(name, value) for value in coerce_grid(_known(notebook, name), text)]
+            for name, text in grid.items()
+        ]
+        for point in product(*axes):
+            parameters = fixed | dict(point)
+            changed = {k: v for k, v in parameters.items() if v != base[k]}
+            data = {**inputs.data, **_files_named_in(parameters)}
+            key = run_key(notebook, parameters, data, inputs)
+            run = Run(notebook, "custom" if changed else profile, parameters, changed, data, key)
+            runs.setdefault((notebook.name, key), run)
+    return list(runs.values())
+
+
+def run_key(
+    notebook: Notebook, parameters: Mapping[str, Value], data: Mapping[str, str], inputs: Inputs
+) -> str:
+    """Hash everything that can change what a run computes.
+
+    That is the code cells, the parameters, the sources of initlib, the data and the versions of
+    Python, NumPy and torch; neither the text of a notebook nor its outputs.
+
+    Parameters
+    ----------
+    notebook : Notebook
+        Its code cells count.
+    parameters : mapping
+        All of them, resolved.
+    data : mapping
+        File name to sha256.
+    inputs : Inputs
+        Sources and versions.
+
+    Returns
+    -------
+    str
+        The first 16 hexadecimal digits of the sha256: among a million runs, two different ones
+        share a key with a probability of 3e-8.
+    """
+    content = {
+        "code": notebook.code,
+        "parameters": dict(parameters),
+        "data": dict(data),
+        "sources": inputs.sources,
+        "python": inputs.versions["python"].split(".")[:2],
+        "numpy": inputs.versions["numpy"],
+        "torch": inputs.versions["torch"],
+    }
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def read_full_profile(folder: Path) -> dict[str, dict[str, object]]:
+    """Read full.json beside the notebooks: notebook name to parameters of the full profile.
+
+    Parameters
+    ----------
+    folder : Path
+        Where notebooks are.
+
+    Returns
+    -------
+    dict
+        Empty when there is no such file.
+
+    Raises
+    ------
+    PlanError
+        When it is not such a mapping, or names a notebook that isn't there.
+    """
+    path = folder / "full.json"
+    if not path.exists():
+        return {}
+    full = read_json_object(path)
+    known = list(find_notebooks(folder))
+    for name, parameters in full.items():
+        if name not in known:
+            raise PlanError(f"{path} names a notebook {name!r}; {nearest(name, known)}")
+        if not isinstance(parameters, dict):
+            raise PlanError(f"{path}: {name!r} must hold an object of parameters")
+    return full
+
+
+def read_json_object(path: Path) -> dict:
+    """Read a JSON file that holds an object, or say what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PlanError(f"{path} can't be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise PlanError(f'{path} must hold an object, such as {{"seed": 1}}')
+    return content
+
+
+def _checked(
+    notebook: Notebook, values: Mapping[str, object], source: str = ""
+) -> dict[str, Value]:
+    try:
+        return {name: coerce(_known(notebook, name), value) for name, value in values.items()}
+    except PlanError as error:
+        raise PlanError(f"{source}{error}") from None
+
+
+def _known(notebook: Notebook, name: str):
+    try:
+        return notebook.parameters[name]
+    except KeyError:
+        near = nearest(name, list(notebook.parameters))
+        raise PlanError(f"{notebook.name} has no parameter {name!r}; {near}") from None
+
+
+def _files_named_in(parameters: Mapping[str, Value]) -> dict[str, str]:
+    """Checksums of the files that parameters point to, such as a data set of one's own."""
+    texts = [value for value in parameters.values() if isinstance(value, str)]
+    return {text: file_digest(Path(text)) for text in texts if text and Path(text).is_file()}
