@@ -17,26 +17,30 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def check_number(what: str, value: float, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return `value` as a float, or refuse what is not a finite number in [low, high].
+def check_number(
+    what: str,
+    value: float,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    finite: bool = True,
+) -> float:
+    """Return `value` as a float, or refuse what is not a number in [low, high].
 
     Raises
     ------
     TypeError
         If `value` is not a number.
     ValueError
-        If it is NaN, infinite or out of range.
+        If it is NaN, out of range, or infinite where it must be `finite`.
     """
     try:
-        finite = math.isfinite(value)
-    except (TypeError, ValueError, RuntimeError):  # a tensor of several elements: ValueError
+        usable = math.isfinite(value) if finite else not math.isnan(value)
+    except (TypeError, ValueError, RuntimeError):  # a tensor of several elements: RuntimeError
         raise TypeError(f"{what} must be a number, got {value!r}") from None
-    if not (finite and low <= value <= high):
-        bounds = {
-            (False, False): "",
-            (True, False): f" >= {low:g}",
-            (False, True): f" <= {high:g}",
-            (True, True): f" in [{low:g}, {high:g}]",
-        }[math.isfinite(low), math.isfinite(high)]
-        raise ValueError(f"{what} must be a finite number{bounds}, got {value}")
+    if not (usable and low <= value <= high):
+        kind = "a finite number" if finite else "a number"
+        above = f" >= {low:g}" if math.isfinite(low) else ""
+        limits = f" in [{low:g}, {high:g}]" if math.isfinite(high) else above
+        raise ValueError(f"{what} must be {kind}{limits}, got {value}")
     return float(value)

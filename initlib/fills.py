@@ -102,6 +102,7 @@ def uniform_(tensor: Array, a: float = 0.0, b: float = 1.0, generator: Generator
     '0.6'
     """
     check_target(tensor)
+    a, b = check_number("a", a), check_number("b", b)
     return fill_uniform_(tensor, stream_key(generator), a, b)
 
 
@@ -136,6 +137,7 @@ def normal_(
     '3.0 0.5'
     """
     check_target(tensor)
+    mean, std = check_number("mean", mean), check_number("std", std, low=0)
     return fill_normal_(tensor, stream_key(generator), mean, std)
 
 
@@ -192,8 +194,9 @@ def trunc_normal_(
         raise ValueError(
             f"bounds must be one of {_BOUNDS}, got {bounds!r}{did_you_mean(bounds, _BOUNDS)}"
         )
+    mean, std = check_number("mean", mean), check_number("std", std, low=0)
+    a, b = check_number("a", a, finite=False), check_number("b", b, finite=False)
     if bounds != "absolute":
-        mean, std = check_number("mean", mean), check_number("std", std, low=0)
         std /= truncated_std(a, b) if bounds == "corrected" else 1
         a, b = mean + a * std, mean + b * std
     return fill_truncated_normal_(tensor, stream_key(generator), mean, std, a, b)
