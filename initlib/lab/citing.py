@@ -1,0 +1,269 @@
+"""How a published figure is cited: a block to paste into a report, and the catalog of all."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import json
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from initlib.lab.paths import FIGURES, write_atomic
+
+Format = Literal["latex", "bibtex", "markdown", "html"]
+
+FIGURE_ID = re.compile(r"fig(-[a-z0-9]+){2,}")
+
+# What pdflatex can't take as it is. Letters of the Latin scripts it can.
+LATEX = {
+    **{character: "\\" + character for character in "#$%&_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "–": "--",
+    "—": "---",
+    "‘": "`",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "…": r"\ldots{}",
+    "\N{NO-BREAK SPACE}": "~",
+    "°": r"\textdegree{}",
+    **{
+        character: rf"\ensuremath{{{command}}}"
+        for character, command in {
+            **{"−": "-", "×": r"\times", "·": r"\cdot", "±": r"\pm", "√": r"\surd", "∞": r"\infty"},
+            **{"≈": r"\approx", "≤": r"\leq", "≥": r"\geq", "≠": r"\neq", "∝": r"\propto"},
+            **{"→": r"\to", "∈": r"\in", "²": "^2", "³": "^3", "½": r"\frac12", "ℓ": r"\ell"},
+            **{"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon"},
+            **{"η": r"\eta", "θ": r"\theta", "λ": r"\lambda", "μ": r"\mu", "ξ": r"\xi"},
+            **{"π": r"\pi", "ρ": r"\rho", "σ": r"\sigma", "τ": r"\tau", "φ": r"\varphi"},
+            **{"χ": r"\chi", "ψ": r"\psi", "ω": r"\omega", "Δ": r"\Delta", "Σ": r"\Sigma"},
+        }.items()
+    },
+}
+
+
+def check_id(id: str) -> str:
+    """Return a figure id, ``fig-<subject>-<contrast>``, or say what is wrong with it.
+
+    Parameters
+    ----------
+    id : str
+        Lower-case words and digits, with hyphens between: it names files, anchors and labels.
+
+    Raises
+    ------
+    ValueError
+        When it has another form, and so might leave its folder.
+
+    Examples
+    --------
+    >>> check_id("fig-he-depth")
+    'fig-he-depth'
+    """
+    if not isinstance(id, str) or not FIGURE_ID.fullmatch(id):
+        raise ValueError(
+            f"{id!r} is no figure id; it must be fig-<subject>-<contrast> in lower case, "
+            "such as 'fig-he-depth'"
+        )
+    return id
+
+
+def latex(text: str) -> str:
+    r"""Write plain text, with formulas between dollar signs, as LaTeX.
+
+    Parameters
+    ----------
+    text : str
+        Text in which ``$...$`` is a formula and stays as it is.
+
+    Returns
+    -------
+    str
+        Everything else escaped.
+
+    Raises
+    ------
+    ValueError
+        For a character that LaTeX has no glyph for, or a dollar sign without its partner.
+
+    Examples
+    --------
+    >>> print(latex("50 % of units at $x_1$, σ ≈ 1"))
+    50 \% of units at $x_1$, \ensuremath{\sigma} \ensuremath{\approx} 1
+    """
+    parts = text.split("$")
+    if len(parts) % 2 == 0:
+        raise ValueError(f"a dollar sign without its partner in {text!r}")
+    for i in range(0, len(parts), 2):
+        parts[i] = "".join(_escape(character) for character in parts[i])
+    return "$".join(parts)
+
+
+def _escape(character: str) -> str:
+    if character in LATEX:
+        return LATEX[character]
+    is_latin = unicodedata.category(character).startswith("L") and ord(character) < 0x180
+    if is_latin or (character.isascii() and (character.isprintable() or character == "\n")):
+        return character
+    name = unicodedata.name(character, "unnamed")
+    raise ValueError(
+        f"LaTeX has no glyph for {character!r} ({name}); "
+        "write it as a formula between dollar signs, or add it to initlib.lab.citing.LATEX"
+    )
+
+
+def published(folder: str | Path = FIGURES) -> list[dict[str, Any]]:
+    """Return the sidecars of a folder's figures, by notebook and id.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where the figures are.
+    """
+    sidecars = [
+        json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("fig-*.json")
+    ]
+    return sorted(sidecars, key=lambda sidecar: (sidecar["notebook"] or "", sidecar["id"]))
+
+
+def cite(id: str, format: Format = "latex", *, folder: str | Path = FIGURES) -> str:
+    r"""Return a block that puts a published figure into a report.
+
+    Parameters
+    ----------
+    id : str
+        The figure.
+    format : {"latex", "bibtex", "markdown", "html"}
+        The language of the report. The LaTeX block needs graphicx and loads the figure by its full
+        path: it compiles on this machine; elsewhere, copy the PDF and shorten the path.
+    folder : str or Path
+        Where the figures are.
+
+    Returns
+    -------
+    str
+        The block.
+
+    Raises
+    ------
+    ValueError
+        When there is no such figure, or no such format.
+    """
+    if format not in get_args(Format):
+        raise ValueError(f"format {format!r} is unknown; choose one of {', '.join(_BLOCKS)}")
+    path = Path(folder) / f"{check_id(id)}.json"
+    if not path.is_file():
+        known = sorted(file.stem for file in Path(folder).glob("fig-*.json"))
+        near = difflib.get_close_matches(id, known) or known
+        hint = f"did you mean {', '.join(near)}?" if near else "run 'make reproduce' to make some"
+        raise ValueError(f"no figure {id!r} in {folder}; {hint}")
+    sidecar = json.loads(path.read_text(encoding="utf-8"))
+    return _BLOCKS[format](sidecar, Path(folder).resolve().as_posix() + "/")
+
+
+def _latex_block(sidecar: dict[str, Any], prefix: str) -> str:
+    width = sidecar["width_in"]
+    environment = "figure*" if width > 4 else "figure"
+    # detokenize takes a path with an underscore or a tilde as it is.
+    return "\n".join(
+        [
+            rf"\begin{{{environment}}}[tb]",
+            r"  \centering",
+            rf"  \includegraphics[width={width}in]{{\detokenize{{{prefix}{sidecar['id']}.pdf}}}}",
+            rf"  \caption{{{latex(sidecar['caption'])}}}",
+            rf"  \label{{{sidecar['id']}}}",
+            rf"\end{{{environment}}}",
+            "",
+        ]
+    )
+
+
+def _bibtex_block(sidecar: dict[str, Any], prefix: str) -> str:
+    fields = {
+        "author": "{The initlib authors}",
+        "title": "{" + latex(_title(sidecar)) + "}",
+        "year": (sidecar["date"] or "")[:4],
+        "howpublished": "initlib " + sidecar["versions"]["initlib"],
+        "note": latex(f"Figure {sidecar['id']}, {_provenance(sidecar)}"),
+    }
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{{sidecar['id']},", *lines, "}", ""])
+
+
+def _markdown_block(sidecar: dict[str, Any], prefix: str) -> str:
+    alt = re.sub(r"([\[\]\\])", r"\\\1", " ".join(sidecar["alt"].split()))
+    caption = " ".join(html.escape(sidecar["caption"], quote=False).split())
+    return f"![{alt}](<{prefix}{sidecar['id']}.svg>)\n\n*{caption}*\n"
+
+
+def _html_block(sidecar: dict[str, Any], prefix: str) -> str:
+    source, alt = html.escape(f"{prefix}{sidecar['id']}.svg"), html.escape(sidecar["alt"])
+    return (
+        f'<figure id="{sidecar["id"]}">\n'
+        f'  <img src="{source}" alt="{alt}" />\n'
+        f"  <figcaption>{html.escape(sidecar['caption'])}</figcaption>\n"
+        "</figure>\n"
+    )
+
+
+_BLOCKS = {
+    "latex": _latex_block,
+    "bibtex": _bibtex_block,
+    "markdown": _markdown_block,
+    "html": _html_block,
+}
+
+
+def _title(sidecar: dict[str, Any]) -> str:
+    """The first sentence of the caption."""
+    return re.split(r"(?<=[^\d])\.\s", sidecar["caption"] + " ", maxsplit=1)[0].strip().rstrip(".")
+
+
+def _provenance(sidecar: dict[str, Any]) -> str:
+    known = {
+        "notebook": sidecar["notebook"],
+        "run": sidecar["key"],
+        "commit": (sidecar["commit"] or "")[:12],
+    }
+    return ", ".join(f"{name} {value}" for name, value in known.items() if value)
+
+
+def write_catalog(folder: str | Path = FIGURES) -> Path:
+    """Write the gallery of a folder's figures to its README.md.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where the figures are.
+
+    Returns
+    -------
+    Path
+        The gallery.
+    """
+    folder = Path(folder)
+    notebooks = os.path.relpath(FIGURES.parent / "notebooks", folder)
+    lines = [
+        "# Figures",
+        "",
+        "Written by `initlib claims` from the runs that made the figures. Beside each figure lie",
+        "its data (csv) and its origin (json: run, parameters, seed, data, checksums).",
+        "`initlib cite ID --format latex|bibtex|markdown|html` prints a block for a report.",
+        "",
+    ]
+    for sidecar in published(folder):
+        id, notebook = sidecar["id"], sidecar["notebook"]
+        links = [f"[{suffix}]({id}.{suffix})" for suffix in ("pdf", "svg", "png", "csv", "json")]
+        if notebook:
+            links.insert(0, f"[{notebook}]({notebooks}/{notebook}.ipynb)")
+        lines += [f"## {id}", "", _markdown_block(sidecar, ""), " · ".join(links), ""]
+    return write_atomic(folder / "README.md", "\n".join(lines).rstrip() + "\n")
