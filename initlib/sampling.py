@@ -223,26 +223,30 @@ def _fill(
     high: float = math.inf,
 ) -> Array:
     check_target(target)
-    tensor = torch.from_numpy(target) if isinstance(target, np.ndarray) else target.detach()
-    if tensor.is_meta or not tensor.numel():
+    if isinstance(target, torch.Tensor) and target.is_meta:
         return target
-    low, high = _inner_bounds(tensor.dtype, low, high)
-    dtype = np.float64 if tensor.dtype == torch.float64 else np.float32
+    low, high = _inner_bounds(target, low, high)
+    dtype = np.float64 if target.dtype.itemsize >= 8 else np.float32
+    view = target.detach() if isinstance(target, torch.Tensor) else target
+    if isinstance(view, torch.Tensor) and view.is_cpu and view.dtype != torch.bfloat16:
+        view = view.numpy()
 
-    def fill(block: tuple[torch.Tensor, int]) -> None:
+    def fill(block: tuple[Array, int]) -> None:
         part, start = block
-        in_place = part.is_cpu and part.ndim == 1 and part.is_contiguous()
-        in_place = in_place and part.dtype in (torch.float32, torch.float64)
-        out = part.numpy() if in_place else np.empty(part.numel(), dtype)
+        in_place = isinstance(part, np.ndarray) and part.dtype == dtype and part.ndim == 1
+        in_place = in_place and part.flags.c_contiguous
+        out = part if in_place else np.empty(math.prod(part.shape), dtype)
         _draw(law, key, start, out)
         if low > -math.inf or high < math.inf:
             np.clip(out, low, high, out=out)
-        if not in_place:
+        if isinstance(part, torch.Tensor):
             part.copy_(torch.from_numpy(out).view(part.shape))
+        elif not in_place:
+            part[...] = out.reshape(part.shape)
 
-    blocks = _blocks(tensor, offset)
-    workers = min(torch.get_num_threads(), -(-tensor.numel() // _BLOCK))
-    if workers == 1:
+    blocks = _blocks(view, offset)
+    workers = min(torch.get_num_threads(), -(-math.prod(view.shape) // _BLOCK))
+    if workers <= 1:
         for block in blocks:
             fill(block)
     else:
@@ -251,37 +255,40 @@ def _fill(
     return target
 
 
-def _blocks(tensor: torch.Tensor, start: int) -> Iterator[tuple[torch.Tensor, int]]:
+def _blocks(view: Array, start: int) -> Iterator[tuple[Array, int]]:
     """Cut into views of at most _BLOCK consecutive elements, each with its first flat index."""
-    if tensor.is_contiguous():
-        tensor = tensor.view(-1)
-    if tensor.numel() <= _BLOCK:
-        yield tensor, start
+    size = math.prod(view.shape)
+    if view.is_contiguous() if isinstance(view, torch.Tensor) else view.flags.c_contiguous:
+        view = view.reshape(-1)
+    if size <= _BLOCK:
+        yield view, start
         return
-    row = tensor[0].numel()
+    row = size // len(view)
     step = max(1, _BLOCK // row)
-    for first in range(0, len(tensor), step):
-        part = tensor[first : first + step]
-        if part.numel() <= _BLOCK:
+    for first in range(0, len(view), step):
+        part = view[first : first + step]
+        if row <= _BLOCK:
             yield part, start + first * row
         else:
             yield from _blocks(part[0], start + first * row)
 
 
-def _inner_bounds(dtype: torch.dtype, low: float, high: float) -> tuple[float, float]:
+def _inner_bounds(target: Array, low: float, high: float) -> tuple[float, float]:
     """Round the bounds of a law inwards, so that no rounded value falls outside of them."""
-    inner_low, inner_high = (
-        torch.tensor(bound, dtype=torch.float64).to(dtype) for bound in (low, high)
-    )
-    if inner_low.item() < low:
-        inner_low = torch.nextafter(inner_low, torch.tensor(math.inf, dtype=dtype))
-    if inner_high.item() > high:
-        inner_high = torch.nextafter(inner_high, torch.tensor(-math.inf, dtype=dtype))
+    if target.dtype.itemsize >= 8 or (low, high) == (-math.inf, math.inf):
+        return low, high
+    is_array = isinstance(target, np.ndarray)
+    dtype = torch.from_numpy(np.empty(0, target.dtype)).dtype if is_array else target.dtype
+    bounds = torch.tensor([low, high], dtype=torch.float64)
+    inner = bounds.to(dtype)
+    inwards = torch.nextafter(inner, torch.tensor([math.inf, -math.inf], dtype=dtype))
+    outside = torch.stack([inner[0].double() < bounds[0], inner[1].double() > bounds[1]])
+    inner_low, inner_high = torch.where(outside, inwards, inner).tolist()
     if inner_low > inner_high:
         raise ValueError(
             f"no {dtype} value lies in [{low}, {high}]: widen the bounds or use a wider dtype"
         )
-    return inner_low.item(), inner_high.item()
+    return inner_low, inner_high
 
 
 def _check_finite(**numbers: float) -> None:
