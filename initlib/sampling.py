@@ -5,7 +5,7 @@ threads. A block depends on the key and on its own indices alone, so that thread
 layouts cannot change a value."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from initlib.streams import (
     stream_key,
     uniform_groups,
 )
+from initlib.targets import BLOCK, Array, blocks, check_target, inner_bounds
 from initlib.truncated import CENTRAL, central_groups, central_scale, rejected_groups
 
 __all__ = [
@@ -39,9 +40,6 @@ __all__ = [
     "uniform",
 ]
 
-Array = torch.Tensor | np.ndarray
-
-_BLOCK = 1 << 18  # elements of one task: enough work to pay for waking a thread
 _SUBBLOCK = 1 << 16  # elements whose ChaCha state stays in a core's second-level cache
 
 
@@ -166,40 +164,6 @@ def permutation(key: Key, n: int) -> np.ndarray:
     return np.argsort(uniform(key, 0, n, np.float64), kind="stable")
 
 
-def check_target(target: Array, what: str = "tensor", floating: bool = True) -> None:
-    """Raise a TypeError or ValueError unless `target` can be filled in place.
-
-    Refused are what is neither a tensor nor an array, an integer or complex dtype (if `floating`),
-    a tensor that requires grad inside a graph, a read-only array, and memory that overlaps itself.
-    """
-    if isinstance(target, torch.Tensor):
-        if floating and not target.is_floating_point():
-            raise TypeError(
-                f"{what} must have a floating-point dtype to be filled in place, got {target.dtype}"
-            )
-        if target.requires_grad and not target.is_leaf:
-            raise ValueError(
-                f"{what} is part of an autograd graph: initialize the leaf, or pass {what}.detach()"
-            )
-        strides, shape = target.stride(), target.shape
-    elif isinstance(target, np.ndarray):
-        if floating and not np.issubdtype(target.dtype, np.floating):
-            raise TypeError(
-                f"{what} must have a floating-point dtype to be filled in place, got {target.dtype}"
-            )
-        if not target.flags.writeable:
-            raise ValueError(f"{what} is read-only: pass a copy")
-        strides, shape = target.strides, target.shape
-    else:
-        raise TypeError(
-            f"{what} must be a torch.Tensor or numpy.ndarray, got {type(target).__name__}"
-        )
-    if any(step == 0 and size > 1 for step, size in zip(strides, shape, strict=True)):
-        raise ValueError(
-            f"{what} is expanded, several elements share one memory cell: pass {what}.clone()"
-        )
-
-
 def _draw(law: _Law, key: Key, start: int, out: np.ndarray) -> np.ndarray:
     """Write elements ``start`` to ``start + out.size`` of a stream to `out`, one-dimensional."""
     if compiled.available and law.name and out.dtype == np.float32:
@@ -225,7 +189,7 @@ def _fill(
     check_target(target)
     if isinstance(target, torch.Tensor) and target.is_meta:
         return target
-    low, high = _inner_bounds(target, low, high)
+    low, high = inner_bounds(target, low, high)
     dtype = np.float64 if target.dtype.itemsize >= 8 else np.float32
     view = target.detach() if isinstance(target, torch.Tensor) else target
     if isinstance(view, torch.Tensor) and view.is_cpu and view.dtype != torch.bfloat16:
@@ -244,51 +208,15 @@ def _fill(
         elif not in_place:
             part[...] = out.reshape(part.shape)
 
-    blocks = _blocks(view, offset)
-    workers = min(torch.get_num_threads(), -(-math.prod(view.shape) // _BLOCK))
+    parts = blocks(view, offset)
+    workers = min(torch.get_num_threads(), -(-math.prod(view.shape) // BLOCK))
     if workers <= 1:
-        for block in blocks:
-            fill(block)
+        for part in parts:
+            fill(part)
     else:
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(fill, blocks))
+            list(pool.map(fill, parts))
     return target
-
-
-def _blocks(view: Array, start: int) -> Iterator[tuple[Array, int]]:
-    """Cut into views of at most _BLOCK consecutive elements, each with its first flat index."""
-    size = math.prod(view.shape)
-    if view.is_contiguous() if isinstance(view, torch.Tensor) else view.flags.c_contiguous:
-        view = view.reshape(-1)
-    if size <= _BLOCK:
-        yield view, start
-        return
-    row = size // len(view)
-    step = max(1, _BLOCK // row)
-    for first in range(0, len(view), step):
-        part = view[first : first + step]
-        if row <= _BLOCK:
-            yield part, start + first * row
-        else:
-            yield from _blocks(part[0], start + first * row)
-
-
-def _inner_bounds(target: Array, low: float, high: float) -> tuple[float, float]:
-    """Round the bounds of a law inwards, so that no rounded value falls outside of them."""
-    if target.dtype.itemsize >= 8 or (low, high) == (-math.inf, math.inf):
-        return low, high
-    is_array = isinstance(target, np.ndarray)
-    dtype = torch.from_numpy(np.empty(0, target.dtype)).dtype if is_array else target.dtype
-    bounds = torch.tensor([low, high], dtype=torch.float64)
-    inner = bounds.to(dtype)
-    inwards = torch.nextafter(inner, torch.tensor([math.inf, -math.inf], dtype=dtype))
-    outside = torch.stack([inner[0].double() < bounds[0], inner[1].double() > bounds[1]])
-    inner_low, inner_high = torch.where(outside, inwards, inner).tolist()
-    if inner_low > inner_high:
-        raise ValueError(
-            f"no {dtype} value lies in [{low}, {high}]: widen the bounds or use a wider dtype"
-        )
-    return inner_low, inner_high
 
 
 def _check_finite(**numbers: float) -> None:
