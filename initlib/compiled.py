@@ -24,10 +24,10 @@ def fill(law: str, key: Key, start: int, out: np.ndarray, parameters: tuple[floa
     function(key, start, out.size, floats.ctypes.data, out.ctypes.data)
 
 
-def _load() -> ctypes.CDLL | None:
+def _load(folder: Path) -> ctypes.CDLL | None:
     if os.environ.get("INITLIB_KERNEL") == "off":
         return None
-    files = sorted(Path(__file__).parent.glob("_kernel*.so"))
+    files = sorted(folder.glob("_kernel*.so"))
     try:
         library = ctypes.CDLL(str(files[0])) if files else None
     except OSError as error:
@@ -60,7 +60,7 @@ def _same_bits() -> bool:
     return True
 
 
-_library = _load()
+_library = _load(Path(__file__).parent)
 available = _library is not None and _same_bits()
 if _library is not None and not available:
     warnings.warn(
