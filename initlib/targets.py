@@ -15,14 +15,16 @@ def check_target(target: Array, what: str = "tensor", floating: bool = True) -> 
     """Raise a TypeError or ValueError unless `target` can be filled in place.
 
     Refused are what is neither a tensor nor an array, an integer or complex dtype (if `floating`),
-    a tensor that requires grad inside a graph, a read-only array, and memory that overlaps itself.
+    an intermediate result of an autograd graph (a view of a leaf is none), a read-only array, and
+    memory that overlaps itself.
     """
     if isinstance(target, torch.Tensor):
         if floating and not target.is_floating_point():
             raise TypeError(
                 f"{what} must have a floating-point dtype to be filled in place, got {target.dtype}"
             )
-        if target.requires_grad and not target.is_leaf:
+        view_of_leaf = target._base is not None and target._base.is_leaf
+        if target.requires_grad and not target.is_leaf and not view_of_leaf:
             raise ValueError(
                 f"{what} is part of an autograd graph: initialize the leaf, or pass {what}.detach()"
             )
