@@ -29,6 +29,8 @@ from papermill.clientwrap import PapermillNotebookClient  # noqa: E402
 from papermill.engines import NBClientEngine, papermill_engines  # noqa: E402
 from papermill.exceptions import PapermillExecutionError, strip_color  # noqa: E402
 
+from initlib.lab.runs.store import INTERRUPTED  # noqa: E402
+
 INJECTED = "injected-parameters"
 # A socket's path has to fit in 107 bytes, and the default folder for temporary files may be deep.
 LONGEST_TEMPDIR = 60
@@ -235,7 +237,7 @@ def _close_loop() -> None:
 
 def _explain(error: Exception, cell: int | None, kernels: KernelGroup) -> RunFailure:
     if kernels.stopping.is_set():
-        return RunFailure("dead", cell, "interrupted")
+        return RunFailure("dead", cell, INTERRUPTED)
     if isinstance(error, PapermillExecutionError):
         detail = strip_color("\n".join(error.traceback))
         return RunFailure("failed", cell, f"{error.ename}: {error.evalue}", detail)

@@ -29,9 +29,25 @@ class Run:
     key: str
 
     @property
+    def id(self) -> tuple[str, str]:
+        """Notebook and key: where it is in the store."""
+        return self.notebook.name, self.key
+
+    @property
     def label(self) -> str:
         """The notebook and what sets this run apart from its profile."""
         return " ".join([self.notebook.name, *(f"{k}={v}" for k, v in self.changed.items())])
+
+    def describe(self) -> dict[str, object]:
+        """What goes on record about a run before it starts."""
+        return {
+            "notebook": self.notebook.name,
+            "key": self.key,
+            "profile": self.profile,
+            "parameters": dict(self.parameters),
+            "changed": dict(self.changed),
+            "data": dict(self.data),
+        }
 
     @property
     def injected(self) -> dict[str, Value]:
@@ -97,7 +113,7 @@ def plan(
             data = {**inputs.data, **_files_named_in(parameters)}
             key = run_key(notebook, parameters, data, inputs)
             run = Run(notebook, "custom" if changed else profile, parameters, changed, data, key)
-            runs.setdefault((notebook.name, key), run)
+            runs.setdefault(run.id, run)
     return list(runs.values())
 
 

@@ -30,6 +30,7 @@ SAFE = re.compile(r"[A-Za-z0-9][\w.-]*")
 NOTEBOOK = "notebook.ipynb"
 PARTIAL = "notebook.partial.ipynb"
 OWN = ("run.json", "log.txt", "lock")
+INTERRUPTED = "interrupted"
 
 
 class Store:
@@ -121,10 +122,7 @@ class RunFolder:
             The scratch folder, with a copy of the record for the kernel to read.
         """
         self.write(record)
-        for path in self.path.iterdir():
-            if path.name not in OWN:
-                _remove(path)
-        self.log.unlink(missing_ok=True)
+        self._clear(keep=("run.json", "lock"))
         scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.path))
         (scratch / "run.json").write_text(_as_json(record), encoding="utf-8")
         return scratch
@@ -140,10 +138,15 @@ class RunFolder:
         _flush(self.path)
         self.write(record)
 
-    def fail(self, scratch: Path, record: Record) -> None:
+    def fail(self, record: Record) -> None:
         """Drop what the kernel wrote and write the record; the partial notebook and log stay."""
-        _remove(scratch)
+        self._clear(keep=(*OWN, PARTIAL))
         self.write(record)
+
+    def _clear(self, keep: tuple[str, ...]) -> None:
+        for path in self.path.iterdir():
+            if path.name not in keep:
+                _remove(path)
 
 
 def _take(file: Any, operation: int) -> bool:

@@ -1,0 +1,119 @@
+"""One attempt at a run: its record, the environment of its kernel, and what becomes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from initlib.lab.runs.kernel import KernelGroup, RunFailure, run_notebook
+from initlib.lab.runs.plan import Run
+from initlib.lab.runs.settings import Settings
+from initlib.lab.runs.store import Record, RunFolder
+
+# Each is read by one of the libraries that would otherwise take every core.
+THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def attempt(
+    run: Run,
+    folder: RunFolder,
+    settings: Settings,
+    kernels: KernelGroup,
+    on_cell: Callable[[int, int], None],
+) -> Record:
+    """Execute a run in its folder, whose lock the caller holds.
+
+    Whatever goes wrong ends in the record, and with it in the report, never in an exception.
+
+    Parameters
+    ----------
+    run : Run
+        What to execute.
+    folder : RunFolder
+        Where; what an earlier attempt left there is cleared.
+    settings : Settings
+        How.
+    kernels : KernelGroup
+        By which the batch can end it.
+    on_cell : callable
+        Called as a code cell starts, with the number of those done and of all.
+
+    Returns
+    -------
+    dict
+        The record, in one of the states ok, failed and dead.
+    """
+    clock = time.monotonic()
+    process = {"pid": os.getpid(), "host": platform.node(), "threads": settings.threads}
+    started = {**run.describe(), **settings.provenance, **process, "started": _now()}
+
+    def ended(state: str, cell: int | None = None, error: str | None = None) -> Record:
+        end = {"finished": _now(), "seconds": round(time.monotonic() - clock, 2)}
+        return {**started, "state": state, **end, "cell": cell, "error": error}
+
+    try:
+        scratch = folder.begin({**started, "state": "running"})
+        run_notebook(
+            run.notebook.text,
+            folder.partial,
+            parameters=run.injected,
+            env=kernel_environment(run, scratch, settings),
+            log=folder.log,
+            kernels=kernels,
+            cell_timeout=settings.cell_timeout,
+            on_cell=on_cell,
+        )
+        record = ended("ok")
+        folder.succeed(scratch, record)
+        return record
+    except RunFailure as failure:
+        record = ended(failure.state, failure.cell, failure.error)
+    except Exception as error:
+        record = ended("failed", error=f"{type(error).__name__}: {error}")
+    # On a full disk the record keeps saying running, which reads as dead once we are gone.
+    with contextlib.suppress(OSError):
+        folder.fail(record)
+    return record
+
+
+def kernel_environment(run: Run, scratch: Path, settings: Settings) -> dict[str, str]:
+    """Return the environment of a run's kernel.
+
+    Parameters
+    ----------
+    run : Run
+        Gives the key.
+    scratch : Path
+        Where the kernel puts results and figures.
+    settings : Settings
+        Gives the root and the number of threads.
+
+    Returns
+    -------
+    dict of str to str
+        This process's environment with those added.
+    """
+    return {
+        **os.environ,
+        **dict.fromkeys(THREAD_LIMITS, str(settings.threads)),
+        "INITLIB_ROOT": str(settings.root),
+        "INITLIB_RUN_DIR": str(scratch),
+        "INITLIB_RUN_KEY": run.key,
+        # Otherwise a backend that the caller has set would keep figures out of the notebook.
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
