@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP := pip --disable-pip-version-check install --quiet
 NOTEBOOKS := notebooks
 
 .DEFAULT_GOAL := help
@@ -36,20 +36,27 @@ nbval: $(READY)
 lab: $(READY) ## Open JupyterLab on notebooks/
 	$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS)
 
-bench: $(READY) ## Time initlib against its peers, as ratios
-	$(BIN)/python -m benchmarks
+bench: .venv-bench/ready ## Time initlib against torch and jax, as ratios
+	.venv-bench/bin/python -m benchmarks
 
 lock: ## Resolve requirements.lock again from pyproject.toml
 	.ci/lock $(PYTHON)
 
 clean: ## Remove .venv, runs/ and caches
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml setup.py initlib/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "initlib needs Python 3.11 or later: make PYTHON=python3.11 ...")'
 	@echo "Setting up $(VENV) from requirements.lock: some minutes, once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -r requirements.lock
-	@$(PIP) --no-deps --editable .
+	@$(BIN)/python -m $(PIP) -r requirements.lock
+	@$(BIN)/python -m $(PIP) --no-deps --editable .
 	@$(BIN)/python -m ipykernel install --sys-prefix --name initlib --display-name "initlib (Python 3)" >/dev/null
+	@touch $@
+
+.venv-bench/ready: $(READY) benchmarks/requirements.txt
+	@echo "Setting up .venv-bench: the lock and the peers."
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m $(PIP) -r requirements.lock -r benchmarks/requirements.txt
+	@.venv-bench/bin/python -m $(PIP) --no-deps --editable .
 	@touch $@
