@@ -1,1 +1,120 @@
-"""Parameter initialization for neural networks."""
+"""Parameter initialization for neural networks: every initializer does what its formula says.
+
+``import initlib as init`` stands in for ``import torch.nn.init as init``; `initlib.compat` lists
+what differs on purpose. The reading order of the modules:
+
+1. random values: `streams` defines the bits, `compiled` is their fast form, `truncated` the cut
+   normal law, `sampling` fills a target (`targets`) from them;
+2. fans and laws: `fans`, `fills` (no fans needed), `variance` (the one law), `schemes` (its names),
+   `structured` (identities), `units` (sparse, unit rows), `orthogonal`;
+3. activations: `activations`, `callables`, `quadrature`, `closed_forms`, `moments`, `gains`;
+4. whole models: `parameters`, `rules`, `apply`, `audit`.
+"""
+
+from importlib.metadata import version
+
+from initlib.activations import activation
+from initlib.apply import initialize
+from initlib.audit import Audit
+from initlib.compat import (
+    constant,
+    dirac,
+    eye,
+    kaiming_normal,
+    kaiming_uniform,
+    normal,
+    orthogonal,
+    sparse,
+    uniform,
+    xavier_normal,
+    xavier_uniform,
+)
+from initlib.fans import Fans, fans
+from initlib.fills import (
+    constant_,
+    normal_,
+    ones_,
+    trunc_normal_,
+    truncated_std,
+    uniform_,
+    zeros_,
+)
+from initlib.gains import GainReport, calculate_gain, gain, gain_report, gain_table
+from initlib.moments import Moments, moments
+from initlib.orthogonal import delta_orthogonal_, orthogonal_
+from initlib.sampling import stream_key
+from initlib.schemes import (
+    glorot_normal_,
+    glorot_uniform_,
+    he_normal_,
+    he_uniform_,
+    kaiming_normal_,
+    kaiming_uniform_,
+    lecun_normal_,
+    lecun_uniform_,
+    normalized_normal_,
+    normalized_uniform_,
+    standard_uniform_,
+    xavier_normal_,
+    xavier_uniform_,
+)
+from initlib.structured import dirac_, eye_, identity_
+from initlib.units import sparse_, unit_rows_
+from initlib.variance import variance_scaling_
+
+__version__ = version("initlib")
+
+__all__ = [
+    "Audit",
+    "Fans",
+    "GainReport",
+    "Moments",
+    "activation",
+    "calculate_gain",
+    "constant",
+    "constant_",
+    "delta_orthogonal_",
+    "dirac",
+    "dirac_",
+    "eye",
+    "eye_",
+    "fans",
+    "gain",
+    "gain_report",
+    "gain_table",
+    "glorot_normal_",
+    "glorot_uniform_",
+    "he_normal_",
+    "he_uniform_",
+    "identity_",
+    "initialize",
+    "kaiming_normal",
+    "kaiming_normal_",
+    "kaiming_uniform",
+    "kaiming_uniform_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "moments",
+    "normal",
+    "normal_",
+    "normalized_normal_",
+    "normalized_uniform_",
+    "ones_",
+    "orthogonal",
+    "orthogonal_",
+    "sparse",
+    "sparse_",
+    "standard_uniform_",
+    "stream_key",
+    "trunc_normal_",
+    "truncated_std",
+    "uniform",
+    "uniform_",
+    "unit_rows_",
+    "variance_scaling_",
+    "xavier_normal",
+    "xavier_normal_",
+    "xavier_uniform",
+    "xavier_uniform_",
+    "zeros_",
+]
