@@ -91,7 +91,7 @@ def test_without_figures_the_error_says_how_to_make_them(tmp_path):
 
 @pytest.mark.parametrize("character", sorted(citing.LATEX))
 def test_every_special_character_becomes_plain_ascii(character):
-    assert citing.latex(f"a{character}b" if character != "$" else "$x$").isascii()
+    assert citing.latex(f"a{character}b").isascii()
 
 
 def test_catalog_shows_every_figure_by_notebook(folder):

@@ -19,7 +19,7 @@ FIGURE_ID = re.compile(r"fig(-[a-z0-9]+){2,}")
 
 # What pdflatex can't take as it is. Letters of the Latin scripts it can.
 LATEX = {
-    **{character: "\\" + character for character in "#$%&_{}"},
+    **{character: "\\" + character for character in "#%&_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
