@@ -176,7 +176,7 @@ def unit_rows_(tensor: Array, gain: float = 1.0, generator: Generator = None) ->
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         without_direction = norms == 0  # possible in rows of one or two weights
         rows[without_direction, 0] = norms[without_direction] = 1
-        rows *= (gain / norms)[:, None].astype(dtype)
+        np.multiply(rows, (gain / norms)[:, None], out=rows, casting="same_kind")
         _write(tensor, slice(first, first + count), rows.reshape(count, *tensor.shape[1:]))
     return tensor
 
