@@ -71,15 +71,15 @@ class Rule:
         if isinstance(self.scheme, Law):
             self.scheme.fill_(tensor, key, layer)
             return
-        parameters = inspect.signature(self.scheme).parameters
-        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         offered = {"generator": key, "layer": layer}
-        takes = {k: v for k, v in offered.items() if takes_all or k in parameters}
+        takes = {name: offered[name] for name in _arguments(self.scheme, offered)}
         filled = self.scheme(tensor, **takes)
         if isinstance(filled, Tensor) and not _shared(filled, tensor):
             raise TypeError(f"{self.name} returned another tensor: a scheme fills in place")
 
     def __str__(self) -> str:
+        if self.pattern is WEIGHT_LAYERS:
+            return self.name
         types = self.pattern if isinstance(self.pattern, tuple) else (self.pattern,)
         pattern = " or ".join(t if isinstance(t, str) else t.__name__ for t in types)
         return f"{pattern}: {self.name}"
@@ -151,6 +151,16 @@ def _read_scheme(scheme: Scheme | None, factor: float | None) -> tuple[str, Fill
         f"unknown scheme {scheme!r}{did_you_mean(scheme, _NAMES)}; the names are "
         f"{', '.join(_NAMES)}; or give a callable, such as functools.partial(normal_, std=0.02)"
     )
+
+
+def _arguments(function: Callable, names: Iterable[str]) -> list[str]:
+    """Select the names that the function takes as keywords."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # a function compiled into torch does not tell
+        return []
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return [name for name in names if takes_all or name in parameters]
 
 
 def _shared(a: Tensor, b: Tensor) -> bool:

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from initlib import fills, gains, orthogonal, schemes
+from initlib import fills, gains, schemes
+from initlib.orthogonal import orthogonal_
 from initlib.rules import Rule, read_rules
 from initlib.variance import Law
 
@@ -55,7 +56,7 @@ def test_an_activation_without_effect_is_refused(scheme):
     [
         ("he_normal", "he_normal", True),
         (schemes.xavier_normal_, "xavier_normal", True),
-        (orthogonal.orthogonal_, "orthogonal", True),
+        (orthogonal_, "orthogonal", True),
         (fills.zeros_, "zeros", False),
         (Law(2.0, "fan_out", "normal"), "variance_scaling(2, fan_out, normal)", True),
         (partial(fills.normal_, std=0.02), "normal_(std=0.02)", False),
