@@ -1,186 +1,121 @@
-import math
-from functools import partial
+"""A rule errs as often as it says, in either direction."""
 
+import re
+
+import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from initlib import fills, gains, orthogonal, schemes
-from initlib.rules import Rule, read_rules
-from initlib.variance import Law
+from initlib.lab import rules
+from initlib.sampling import normal, stream_key
 
-
-def scale_of(scheme, activation):
-    (rule,) = read_rules(scheme, activation)
-    return rule.scheme.scale
+TRIALS = 20_000
 
 
-# The scale of the law without an activation, and with GELU in units of gain(gelu)^2.
-@pytest.mark.parametrize(
-    ("scheme", "plain", "with_gelu"),
-    [
-        ("he_normal", 2, 1),
-        ("kaiming_uniform", 2, 1),
-        ("xavier_uniform", 1, 1),
-        ("lecun_normal", 1, 1),
-        ("standard_uniform", 1 / 3, 1 / 3),
-        (Law(0.5, "fan_geo", "normal"), 0.5, 0.5),
-    ],
-)
-def test_an_activation_sets_the_gain_of_a_law(scheme, plain, with_gelu):
-    assert scale_of(scheme, None) == pytest.approx(plain)
-    assert scale_of(scheme, "gelu") == pytest.approx(with_gelu * gains.gain("gelu") ** 2)
+def replicate(word, n, mean=0.0, cells=1):
+    """Means and standard errors of `n` normal replicates with unit variance, TRIALS times."""
+    values = normal(stream_key(0, word), 0, TRIALS * cells * n, np.float64)
+    values = values.reshape(TRIALS, cells, n) + mean
+    return values.mean(-1), values.std(-1, ddof=1) / np.sqrt(n)
 
 
-@pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal", "unit_rows"])
-def test_an_activation_multiplies_structured_weights(name):
-    plain, gained = torch.empty(2, 8, 8, 3).unbind()
-    read_rules(name)[0].fill_(plain, bytes(32), nn.Conv1d(8, 8, 3))
-    read_rules(name, nn.Tanh())[0].fill_(gained, bytes(32), nn.Conv1d(8, 8, 3))
-    torch.testing.assert_close(gained, plain * gains.gain("tanh"))
+def rate(rule, means, errors, n, predicted=0.0):
+    passed = [rule.passes(m, predicted, se, n).all() for m, se in zip(means, errors, strict=True)]
+    return np.mean(passed)
 
 
-def test_he_with_relu_is_he():
-    assert scale_of("he_normal", "relu") == pytest.approx(2)
+def binomial_bound(p):
+    """Five standard errors of a rate of TRIALS: alpha = 6e-7 for a correct rule."""
+    return 5 * np.sqrt(p * (1 - p) / TRIALS)
 
 
-@pytest.mark.parametrize("scheme", ["zeros", "eye", {"*": None}, lambda tensor: tensor.zero_()])
-def test_an_activation_without_effect_is_refused(scheme):
-    with pytest.raises(ValueError, match="would change nothing"):
-        read_rules(scheme, "gelu")
+@pytest.mark.parametrize(("n", "cells"), [(5, 1), (8, 1), (8, 6)])
+def test_within_rejects_a_true_claim_at_its_rate(n, cells):
+    rule = rules.within(z=2)  # rate 0.0455 for all cells together
+    means, errors = replicate(f"within {n} {cells}", n, cells=cells)
+    assert abs(rate(rule, means, errors, n) - (1 - 0.0455)) < binomial_bound(0.0455)
 
 
 @pytest.mark.parametrize(
-    ("scheme", "name", "needs_matrix"),
+    ("rule", "truth"),
     [
-        ("he_normal", "he_normal", True),
-        (schemes.xavier_normal_, "xavier_normal", True),
-        (orthogonal.orthogonal_, "orthogonal", True),
-        (fills.zeros_, "zeros", False),
-        (Law(2.0, "fan_out", "normal"), "variance_scaling(2, fan_out, normal)", True),
-        (partial(fills.normal_, std=0.02), "normal_(std=0.02)", False),
-        (partial(schemes.xavier_normal_, gain=2), "xavier_normal(gain=2)", False),
-        (partial(fills.uniform_, a=-1, b=1), "uniform_(a=-1, b=1)", False),
-        (nn.Tanh(), "Tanh", False),
+        (rules.greater(than=0.3, alpha=0.05), 0.3),
+        (rules.less(than=0.3, alpha=0.05), 0.3),
+        (rules.equivalent(margin=2.0, alpha=0.05), 2.0),
+        (rules.equivalent(margin=2.0, alpha=0.05), -2.0),
     ],
+    ids=["greater", "less", "equivalent above", "equivalent below"],
 )
-def test_a_scheme_has_a_name_to_read(scheme, name, needs_matrix):
-    (rule,) = read_rules(scheme)
-    assert (rule.name, rule.needs_matrix) == (name, needs_matrix)
-
-
-def test_a_function_is_the_scheme_of_its_name():
-    assert read_rules(schemes.xavier_normal_) == read_rules("xavier_normal")
-
-
-@pytest.mark.parametrize("wrap", [dict, list, lambda pairs: iter(list(pairs))])
-def test_rules_are_a_dict_or_pairs_in_order(wrap):
-    rules = read_rules(
-        wrap({"head.*": "zeros", (nn.Conv1d, nn.Conv2d): "he_normal", "*": None}.items())
-    )
-    assert [str(rule) for rule in rules] == [
-        "head.*: zeros",
-        "Conv1d or Conv2d: he_normal",
-        "*: left alone",
-    ]
-
-
-MATCHES = [
-    ("encoder.*", "encoder.0.weight", nn.Linear, True),
-    ("encoder.*", "decoder.encoder.0.weight", nn.Linear, False),
-    ("*.weight", "fc.weight", nn.Linear, True),
-    ("*.Weight", "fc.weight", nn.Linear, False),
-    ("blocks.[01].*", "blocks.2.weight", nn.Linear, False),
-    (nn.Linear, "fc.weight", nn.Linear, True),
-    (nn.Linear, "fc.bias", nn.Linear, False),
-    (nn.Linear, "bias.weight", nn.Linear, True),
-    (nn.Linear, "fc.weight", nn.modules.linear.NonDynamicallyQuantizableLinear, True),
-    ((nn.Conv1d, nn.Linear), "fc.weight", nn.Linear, True),
-    (nn.Conv1d, "fc.weight", nn.Linear, False),
-]
-
-
-@pytest.mark.parametrize(("pattern", "name", "layer", "expected"), MATCHES)
-def test_a_pattern_is_a_glob_or_a_type(pattern, name, layer, expected):
-    assert Rule(pattern, "zeros", fills.zeros_, False).matches(name, layer(2, 2)) is expected
+def test_evidence_passes_a_false_claim_at_its_rate(rule, truth):
+    means, errors = replicate(f"evidence {rule.words} {truth}", 8, mean=truth)
+    assert abs(rate(rule, means, errors, 8) - 0.05) < binomial_bound(0.05)
 
 
 @pytest.mark.parametrize(
-    ("scheme", "given"),
+    ("rule", "arguments", "passes"),
     [
-        (lambda w: w.fill_(1), ()),
-        (lambda w, generator: w.fill_(1), ("generator",)),
-        (lambda w, *, layer=None: w.fill_(1), ("layer",)),
-        (lambda w, **others: w.fill_(len(others) / 2), ("generator", "layer")),
-        (lambda w, std=1.0: w.fill_(std), ()),
-        (nn.init.ones_, ()),
+        (rules.within(4), {"measured": 1.03, "predicted": 1, "se": 0.01}, True),
+        (rules.within(4), {"measured": 1.05, "predicted": 1, "se": 0.01}, False),
+        (rules.within(4), {"measured": 1.05, "predicted": 1, "se": 0.01, "n": 8}, True),
+        (rules.equivalent(0.1), {"measured": 1.05, "predicted": 1, "se": 0.01}, True),
+        (rules.equivalent(0.1), {"measured": 1.05, "predicted": 1, "se": 0.05}, False),
+        (rules.greater(0.5), {"measured": 0.6, "se": 0.01}, True),
+        (rules.less(0.5), {"measured": 0.6, "se": 0.01}, False),
+        (rules.significant(0.01), {"measured": 2.0, "p": 0.01}, True),
+        (rules.significant(0.01), {"measured": 2.0, "p": 0.02}, False),
+        (rules.exact(1e-9), {"measured": 1 + 1e-10, "predicted": 1.0}, True),
+        (rules.exact(1e-9), {"measured": 1 + 1e-8, "predicted": 1.0}, False),
+        (rules.exact(0, atol=1e-9), {"measured": 1e-10, "predicted": 0.0}, True),
+        (rules.exact(1e-9), {"measured": np.nan, "predicted": 1.0}, False),
+        (rules.greater(0.5), {"measured": np.inf, "se": 1.0}, False),
+        (rules.within(4), {"measured": np.nan, "predicted": 1.0, "se": np.nan}, False),
     ],
 )
-def test_a_callable_gets_what_it_has_arguments_for(scheme, given):
-    seen = {}
-
-    def spy(*args, **kwargs):
-        seen.update(kwargs)
-        return scheme(*args, **kwargs)
-
-    spy.__wrapped__ = scheme  # what inspect.signature reads
-    layer, weight = nn.Linear(3, 2), torch.zeros(2, 3)
-    Rule("*", "spy", spy, False).fill_(weight, bytes(32), layer)
-    offered = {"generator": bytes(32), "layer": layer}
-    assert seen == {name: offered[name] for name in given}
-    assert (weight == 1).all()
+def test_decisions(rule, arguments, passes):
+    assert rule.passes(**arguments) == passes
 
 
-def test_dirac_copies_within_each_group():
-    layer = nn.Conv1d(4, 4, 3, groups=2, padding="same", bias=False)
-    read_rules("dirac")[0].fill_(layer.weight, bytes(32), layer)
-    x = torch.rand(1, 4, 9)
-    assert torch.equal(layer(x), x)
+def test_named_cells_are_matched_by_name():
+    measured, predicted = {"a": 1.0, "b": 2.0}, {"b": 2.0, "a": 1.0}
+    assert rules.exact().passes(measured, predicted).tolist() == [True, True]
+    assert rules.exact().passes(measured, 1.0).tolist() == [True, False]
 
 
-def test_a_scheme_that_is_not_in_place_is_refused():
-    with pytest.raises(TypeError, match="rand_like returned another tensor"):
-        read_rules(torch.rand_like)[0].fill_(torch.zeros(2), bytes(32), nn.Linear(2, 1))
+@pytest.mark.parametrize(
+    ("rule", "arguments", "message"),
+    [
+        (rules.within(4), {"measured": 1.0, "predicted": 1.0}, "needs se="),
+        (rules.within(4), {"measured": 1.0, "se": 1.0}, "needs predicted="),
+        (rules.significant(), {"measured": 1.0}, "needs p="),
+        (rules.within(4), {"measured": 1.0, "predicted": 1.0, "se": 0.0}, "use rules.exact"),
+        (rules.within(4), {"measured": 1.0, "predicted": 1.0, "se": np.nan}, "positive and finite"),
+        (rules.within(4), {"measured": 1.0, "predicted": np.nan, "se": 1.0}, "predicted="),
+        (rules.within(4), {"measured": 1.0, "predicted": 1.0, "se": 1.0, "n": 1}, "n >= 2"),
+        (rules.exact(), {"measured": [], "predicted": 1.0}, "nothing was measured"),
+        (rules.exact(), {"measured": 1.0, "predicted": [1.0, 2.0]}, "shapes don't match"),
+        (rules.exact(), {"measured": {"a": 1.0}, "predicted": {"b": 1.0}}, "different names"),
+    ],
+)
+def test_what_a_rule_cannot_decide_is_an_error(rule, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        rule.passes(**arguments)
 
 
-def test_a_compiled_function_gets_the_tensor_alone():
-    weight = torch.zeros(2)
-    read_rules(torch.Tensor.exp_)[0].fill_(weight, bytes(32), nn.Linear(2, 1))
-    assert weight.tolist() == [1, 1]
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rules.within(0),
+        lambda: rules.equivalent(-1),
+        lambda: rules.equivalent(1, alpha=0.7),
+        lambda: rules.greater(0, alpha=0),
+        lambda: rules.significant(1.0),
+        lambda: rules.exact(0),
+    ],
+)
+def test_a_rule_without_sense_cannot_be_made(make):
+    with pytest.raises(ValueError, match="must"):
+        make()
 
 
-def test_a_view_of_the_tensor_counts_as_in_place():
-    weight = torch.zeros(4)
-    read_rules(lambda w: w[:2].fill_(1))[0].fill_(weight, bytes(32), nn.Linear(2, 2))
-    assert weight.tolist() == [1, 1, 0, 0]
-
-
-BAD = [
-    ("he_norml", ValueError, r"unknown scheme 'he_norml'; did you mean 'he_normal'"),
-    ("he_normal_", ValueError, "did you mean 'he_normal'"),
-    ("normal", ValueError, r"functools.partial\(normal_, std=0.02\)"),
-    ({"*": "orthogonl"}, ValueError, "did you mean 'orthogonal'"),
-    (None, TypeError, "a dict or a list of pairs"),
-    (3, TypeError, "a dict or a list of pairs"),
-    (["he_normal"], TypeError, "a dict or a list of pairs"),
-    ({nn.Linear(2, 2): "he_normal"}, TypeError, "a type of layer such as nn.Linear"),
-    ({int: "he_normal"}, TypeError, "a type of layer such as nn.Linear"),
-    ({(nn.Linear, "fc"): "he_normal"}, TypeError, "a type of layer such as nn.Linear"),
-    ({"*": 3}, ValueError, "unknown scheme 3"),
-]
-
-
-@pytest.mark.parametrize(("scheme", "error", "message"), BAD)
-def test_bad_schemes_are_refused(scheme, error, message):
-    with pytest.raises(error, match=message):
-        read_rules(scheme)
-
-
-def test_an_unknown_activation_is_refused():
-    with pytest.raises(ValueError, match="gelu"):
-        read_rules("he_normal", "gellu")
-
-
-def test_the_gain_multiplies_the_std():
-    law = read_rules("xavier_normal", "tanh")[0].scheme
-    assert law.std((50, 50)) == pytest.approx(gains.gain("tanh") / math.sqrt(50))
+def test_a_rule_says_its_error_rate():
+    for rule in (rules.within(), rules.equivalent(1), rules.greater(), rules.significant()):
+        assert re.search(r"at (a|this) rate", rule.words)
