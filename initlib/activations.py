@@ -97,10 +97,6 @@ def _sigmoid(x):
     return np.where(x < 0, e, 1) / (1 + e)
 
 
-def _normal_cdf(x):
-    return _special(torch.special.ndtr, x)
-
-
 def _between(x, low, high):
     return ((x > low) & (x < high)).astype(float)
 
@@ -123,9 +119,12 @@ def _erf():
 
 
 def _gelu():
+    def cdf(x):
+        return _special(torch.special.ndtr, x)
+
     return Activation(
-        lambda x: x * _normal_cdf(x),
-        lambda x: _normal_cdf(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi),
+        lambda x: x * cdf(x),
+        lambda x: cdf(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi),
         closed_form=closed_forms.gelu,
     )
 
@@ -153,22 +152,6 @@ def _exponential_unit(alpha, width=1.0, scale=1.0):
         lambda x: scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / width)),
         lambda x: scale * np.where(x > 0, 1, alpha / width * np.exp(np.minimum(x, 0) / width)),
         kinks=(0,),
-    )
-
-
-def _celu(alpha=1.0):
-    return _exponential_unit(_positive(alpha), alpha)
-
-
-def _selu():
-    # Klambauer et al. 2017, eq. 14: mean 0 and variance 1 are a fixed point.
-    return _exponential_unit(1.6732632423543772, scale=1.0507009873554805)
-
-
-def _silu():
-    return Activation(
-        lambda x: x * _sigmoid(x),
-        lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x)),
     )
 
 
@@ -250,11 +233,14 @@ ACTIVATIONS: dict[str, Callable[..., Activation]] = {
         lambda x: x / (1 + np.abs(x)), lambda x: (1 + np.abs(x)) ** -2.0, kinks=(0,)
     ),
     "elu": lambda alpha=1.0: _exponential_unit(alpha),
-    "celu": _celu,
-    "selu": _selu,
+    "celu": lambda alpha=1.0: _exponential_unit(_positive(alpha), alpha),
+    # Klambauer et al. 2017: these make mean 0 and variance 1 a fixed point.
+    "selu": lambda: _exponential_unit(1.6732632423543772, scale=1.0507009873554805),
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
-    "silu": _silu,
+    "silu": lambda: Activation(
+        lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x))
+    ),
     "hardswish": _hardswish,
     "mish": _mish,
     "softshrink": _softshrink,
@@ -265,6 +251,6 @@ ACTIVATIONS: dict[str, Callable[..., Activation]] = {
 
 _ALIASES = {
     "identity": ACTIVATIONS["linear"],
-    "swish": _silu,
+    "swish": ACTIVATIONS["silu"],
     "prelu": lambda weight=0.25: _leaky_relu(weight),
 }

@@ -15,7 +15,7 @@ def leaky_relu(q: np.ndarray, negative_slope: float) -> tuple[np.ndarray, ...]:
 
 
 def erf(q: np.ndarray) -> tuple[np.ndarray, ...]:
-    """phi(x) = erf(x): Williams 1998, *Computation with infinite neural networks*, eq. 11."""
+    """phi(x) = erf(x): Williams 1998, *Computation with infinite neural networks*."""
     root = np.sqrt(1 + 4 * q)
     second = 2 / np.pi * np.arctan(2 * q / root)  # asin(2q / (1 + 2q)), accurate at large q
     growth = 4 / np.pi * q / ((1 + 2 * q) * root)  # q d second / dq

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from initlib.activations import ACTIVATIONS, Activation, Function
 from initlib.callables import as_activation
-from initlib.checks import did_you_mean
+from initlib.checks import check_number, did_you_mean
 from initlib.moments import moments
 
 Target = Literal["second_moment", "variance", "gradient"]
@@ -24,7 +24,7 @@ _EXACT = "the exact gain, at every q"
 _TORCH = {
     "linear": (1.0, _EXACT),
     "relu": (math.sqrt(2), _EXACT),
-    "sigmoid": (1.0, "not a gain: the signal settles at q = 0.26, where gradients shrink 18-fold"),
+    "sigmoid": (1.0, "not a gain: q settles at 0.26, where gradients vanish, chi_1 = 0.056"),
     "tanh": (
         5 / 3,
         "chosen without a record: q settles at 1.18, where gradients grow, chi_1 = 1.21",
@@ -67,9 +67,9 @@ def gain(
     ===============  =========================================  ================================
 
     Weights are independent with mean zero and variance gain^2 / fan_in (gain^2 / fan_out for the
-    gradient), biases zero, widths large. The three agree only for activations that are linear on
-    each side of zero and, for the variance, odd. Whether a deviation from `q` dies out or grows is
-    told by `gain_report`.
+    gradient), biases zero, widths large. The first and the last agree if the activation is linear
+    on each side of zero, the first two if its mean is zero. Whether a deviation from `q` dies out
+    or grows with depth is told by `gain_report`.
 
     Parameters
     ----------
@@ -100,11 +100,11 @@ def gain(
     >>> round(gain("gelu"), 4)
     1.5335
     >>> round(gain(lambda x: x * torch.sigmoid(1.702 * x), target="gradient"), 4)
-    1.4914
+    1.4915
 
     References
     ----------
-    He et al. 2015, equation 10 (ReLU); Poole et al. 2016, equations 3 and 5 (any activation).
+    He et al. 2015, equation 10 (ReLU); Poole et al. 2016 (any activation).
     """
     if target not in get_args(Target):
         known = ", ".join(map(repr, get_args(Target)))
@@ -124,7 +124,8 @@ def gain(
         )
     if not np.all(kept > 0):
         raise ValueError(f"{phi.name} passes no {target} on at q={q}, so no gain can keep it")
-    return _plain(kept**-0.5)
+    gains = kept**-0.5
+    return gains.item() if gains.ndim == 0 else gains
 
 
 def gain_report(activation: str | Activation | Function, q: float = 1.0) -> GainReport:
@@ -139,8 +140,8 @@ def gain_report(activation: str | Activation | Function, q: float = 1.0) -> Gain
     Returns
     -------
     GainReport
-        - `second_moment`, `variance`, `gradient`: the gains, as in `gain`; infinite where nothing
-          is passed on, zero where the gradient is unbounded.
+        - `second_moment`, `variance`, `gradient`: the gains, as in `gain`; the variance gain of a
+          constant is infinite, the gradient gain zero where the activation jumps.
         - `slope`: of the map :math:`q \mapsto g^2 E \phi(\sqrt q z)^2` at its fixed point, for the
           second-moment gain :math:`g`. A deviation of `q` is multiplied by it at each layer.
         - `chi_1`: :math:`g^2 E \phi'^2`, the growth of the gradients' second moment by a layer,
@@ -156,16 +157,26 @@ def gain_report(activation: str | Activation | Function, q: float = 1.0) -> Gain
     (1.6667, 'chosen without a record: q settles at 1.18, where gradients grow, chi_1 = 1.21')
     """
     phi = as_activation(activation)
+    q = check_number("q", q)
+    second = gain(phi, q=q)
     m = moments(phi, q)
-    kept = np.array([m.second_moment / q, m.variance / q, m.squared_derivative])
     with np.errstate(divide="ignore"):
-        gains = kept**-0.5
+        variance, gradient = np.array([m.variance / q, m.squared_derivative]) ** -0.5
     name = phi.name if isinstance(activation, str | Activation) else None
     torch, torch_is = _TORCH.get(name, (None, "torch has none"))
     if name is not None and name.startswith("leaky_relu"):
-        torch, torch_is = gains[0].item(), _EXACT
-    chi_1 = m.squared_derivative * gains[0].item() ** 2
-    return GainReport(phi.name, float(q), *gains.tolist(), m.slope, chi_1, torch, torch_is)
+        torch, torch_is = second, _EXACT
+    return GainReport(
+        activation=phi.name,
+        q=q,
+        second_moment=second,
+        variance=variance.item(),
+        gradient=gradient.item(),
+        slope=m.slope,
+        chi_1=second**2 * m.squared_derivative,
+        torch=torch,
+        torch_is=torch_is,
+    )
 
 
 def gain_table(
@@ -177,7 +188,7 @@ def gain_table(
 
     Examples
     --------
-    >>> [row.activation for row in gain_table() if row.slope > 1.0001]
+    >>> [row.activation for row in gain_table() if row.slope > 1]
     ['gelu', 'gelu_tanh', 'silu', 'hardswish', 'mish', 'softshrink', 'hardshrink', 'tanhshrink']
     """
     return [gain_report(activation, q) for activation in activations]
@@ -225,7 +236,3 @@ def calculate_gain(nonlinearity: str | Activation | Function, param: float | Non
         return gain(nonlinearity)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Unsupported nonlinearity {nonlinearity}: {error}") from error
-
-
-def _plain(array):
-    return array.item() if np.ndim(array) == 0 else array

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from initlib.activations import Activation, Function
 from initlib.callables import as_activation
 from initlib.checks import check_number
-from initlib.quadrature import differentiate, expectation
+from initlib.quadrature import ROUNDING, differentiate, expectation
 
 
 class Moments(NamedTuple):
@@ -84,7 +84,7 @@ def moments(
 
     References
     ----------
-    Poole et al. 2016, equations 3 and 5 (the maps these moments make up).
+    Poole et al. 2016 (the length map and chi_1, which these moments make up).
     """
     phi = as_activation(activation)
     mean = check_number("mean", mean)
@@ -92,9 +92,8 @@ def moments(
     q = np.asarray(q, dtype=np.float64)
     if phi.closed_form is not None and mean == 0 and np.all((q > 0) & np.isfinite(q)):
         first, second, derivative, slope = phi.closed_form(q)
-        result = Moments(
-            first, second, second - first**2, derivative, slope, np.full(q.shape, 1e-15)
-        )
+        error = np.full(q.shape, ROUNDING)
+        result = Moments(first, second, second - first**2, derivative, slope, error)
     else:
         result = _integrate(phi, q, mean, tolerance)
     return Moments(*(a.item() if a.ndim == 0 else a for a in result))
