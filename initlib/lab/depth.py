@@ -5,6 +5,7 @@ layers W_l of shape (n_l, n_(l-1)) and zero biases. Its output is z_L.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def relu_signals(
 ) -> Signals:
     """Measure activations and weight gradients of ReLU networks, one network for each input.
 
-    The gradient is that of a fixed linear functional of the output, ``f = sum_k z_L,k / sqrt(n_L)``.
+    The gradient is that of a fixed linear functional of the output, ``f = sum_k z_Lk / sqrt(n_L)``.
     Both moments are relative to the input's, and the gradient's is scaled by its layer's width:
 
         forward[l] = E h_l^2 / E x^2,  l = 0 .. L-1,
@@ -81,9 +82,7 @@ def relu_signals(
     array([[4., 4., 4.]])
     """
     key = stream_key(key)
-    moments = [
-        _one_network(fill, sizes, x, stream_key(key, draw)) for draw, x in enumerate(inputs)
-    ]
+    moments = [_one_network(fill, sizes, x, stream_key(key, draw)) for draw, x in enumerate(inputs)]
     return Signals(*np.array(moments).swapaxes(0, 1))
 
 
@@ -92,7 +91,7 @@ def _one_network(
 ) -> tuple[list[float], list[float]]:
     weights = [
         fill(torch.empty(n_out, n_in, dtype=x.dtype), generator=stream_key(key, layer))
-        for layer, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False), start=1)
+        for layer, (n_in, n_out) in enumerate(pairwise(sizes), start=1)
     ]
     for weight in weights:
         weight.requires_grad_()

@@ -7,17 +7,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from initlib.lab.figures import (
+    COLUMN,
     PAGE,
     direct_label,
     points_with_interval,
     reference_line,
     scheme_style,
 )
+from initlib.lab.looks import THEORY
 
 LN10 = math.log(10)  # the loss of a network that gives ten digits the same probability
+FIRST_STEP = 10  # before it, training is too short to show anything on a logarithmic axis
+READINGS = ("#0072B2", "#D55E00", "#CC79A7", "#000000")
 
 
 def plot_depth(signals: pd.DataFrame, curves: pd.DataFrame, level: float) -> Figure:
@@ -28,7 +32,7 @@ def plot_depth(signals: pd.DataFrame, curves: pd.DataFrame, level: float) -> Fig
     signals
         From `signal_table`, of schemes "he" and "xavier".
     curves
-        Columns depth (two values), scheme, seed, step and loss, from `curve_table`.
+        Columns depth (two values), scheme, lr, seed, step and loss, from `curve_table`.
     level
         Loss at which training counts as begun.
 
@@ -37,31 +41,32 @@ def plot_depth(signals: pd.DataFrame, curves: pd.DataFrame, level: float) -> Fig
     Figure
         Two columns wide: four panels, a to d.
     """
-    fig, (start, training) = plt.subplots(2, 2, figsize=(PAGE, 4.6), sharey="row")
+    fig, (start, training) = plt.subplots(2, 2, figsize=(PAGE, 4.6), sharex="row", sharey="row")
     depth = int(signals.layer.max())
     _draw_activations(start[0], signals[signals.direction == "forward"])
     _heading(start[0], "a", f"Signal at the start, {depth} layers")
     _draw_gradients(start[1], signals[signals.direction == "gradient"])
     _heading(start[1], "b", f"Gradient at the start, {depth} layers")
     for letter, ax, (depth, part) in zip("cd", training, curves.groupby("depth"), strict=True):
-        _draw_curves(ax, part, level)
+        _draw_curves(ax, part[part.step >= FIRST_STEP], level)
         _heading(ax, letter, f"Training on MNIST, {depth} layers")
-
     training[0].set_ylabel("training loss (nats)")
+    training[0].set_xlim(FIRST_STEP, curves.step.max() * 1.1)
     return fig
 
 
 def _draw_activations(ax: Axes, signals: pd.DataFrame) -> None:
     _draw_moments(ax, signals)
-    depth = len(signals.layer.unique())
-    half = depth // 2
+    depth = int(signals.layer.max()) + 1
     ax.set_ylabel(r"$\mathrm{E}\,h_l^2\ /\ \mathrm{E}\,x^2$")
-    direct_label(ax, "He: the same in every layer", (0, 4), color=scheme_style("he")["color"])
+    direct_label(
+        ax, "He: kept in every layer", (0.4, 1), offset=(0, 9), color=scheme_style("he")["color"]
+    )
     direct_label(
         ax,
-        "Xavier: half of it\nlost in every layer, $2^{-l}$",
-        (half, 2.0**-half),
-        offset=(12, 4),
+        "Xavier: halved\nin every layer, $2^{-l}$",
+        (0.55 * depth, 2 ** (-0.55 * depth)),
+        offset=(8, 14),
         color=scheme_style("xavier")["color"],
     )
 
@@ -71,15 +76,13 @@ def _draw_gradients(ax: Axes, signals: pd.DataFrame) -> None:
     depth = int(signals.layer.max())
     ax.set_ylabel(r"$n_l\ \mathrm{E}\,(\partial f/\partial W_l)^2\ /\ \mathrm{E}\,x^2$")
     ax.yaxis.set_tick_params(labelleft=True)
-    middle = (depth + 1) / 2
-    ax.annotate(
-        "", (middle, 2.0**-2.5), (middle, 2.0 ** (2.5 - depth)), arrowprops={"arrowstyle": "<->"}
-    )
+    arrow = {"arrowstyle": "<->", "linewidth": 0.8, "shrinkA": 12, "shrinkB": 8}
+    ax.annotate("", (0.2 * depth, 1), (0.2 * depth, 2.0 ** (1 - depth)), arrowprops=arrow)
     direct_label(
         ax,
-        f"a factor $2^{{{depth - 1}}}$ in every layer:\n"
+        f"$2^{{{depth - 1}}}$ apart in every layer:\n"
         f"gradients {2 ** ((depth - 1) / 2):,.0f} times smaller",
-        (middle, 2.0 ** (-depth / 2)),
+        (0.2 * depth, 2 ** (-depth / 2)),
         offset=(6, 0),
     )
 
@@ -90,26 +93,116 @@ def _draw_moments(ax: Axes, signals: pd.DataFrame) -> None:
         ax.plot(part.layer, part.theory, color=look["color"], linewidth=1)
         points_with_interval(ax, part.layer, part["mean"], part.low, part.high, **look)
     ax.set_yscale("log", base=2)
-    ax.yaxis.set_major_locator(FixedLocator(2.0 ** np.arange(0, -50, -10)))
+    ax.set_ylim(top=2.0**5)
+    ax.yaxis.set_major_locator(FixedLocator(2.0 ** np.arange(0, -60, -10)))
     ax.set_xlabel("layer $l$")
 
 
 def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float) -> None:
-    curves = curves[curves.step >= 10]
+    reference_line(ax, LN10)
+    reference_line(ax, level, f"loss {level:g}")
+    direct_label(ax, "chance: ln 10", (curves.step.max(), LN10), offset=(-1, 6), color=THEORY)
     for scheme, part in curves.groupby("scheme"):
         color = scheme_style(scheme)["color"]
         for _, one in part.groupby("seed"):
             ax.plot(one.step, one.loss, color=color, linewidth=0.5, alpha=0.45)
         median = part.groupby("step").loss.median()
         ax.plot(median.index, median, color=color, linewidth=1.8)
-    reference_line(ax, LN10, "chance: ln 10")
-    reference_line(ax, level, "training has begun")
+        # He is named where its curve ends, Xavier before the first of its curves leaves chance.
+        left = part[part.loss < LN10 - 0.1].step.min()
+        named = {
+            "he": ((median.index[-1], median.iloc[-1]), (4, 4)),
+            "xavier": ((left, LN10), (-4, -14)),
+        }
+        words = f"{scheme.capitalize()}\nlr {part.lr.iloc[0]:g}"
+        direct_label(ax, words, named[scheme][0], offset=named[scheme][1], color=color)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlim(10, curves.step.max() * 1.05)
     ax.set_ylim(0, 2.75)
-    ax.set_xlabel("step (batches of 64 images)")
+    ax.set_xlabel("step")
+
+
+def plot_learning_rates(trials: pd.DataFrame, level: float) -> Figure:
+    """Draw how long training takes to begin at each learning rate, for each depth.
+
+    Parameters
+    ----------
+    trials
+        Columns depth (two values), scheme, lr, seed, steps (infinite: not within the budget),
+        budget and chosen (whether this is the rate that the scheme is given).
+    level
+        Loss at which training counts as begun.
+
+    Returns
+    -------
+    Figure
+        Two columns wide: one panel a depth. Open triangles are censored at their budget.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(PAGE, 2.4), sharex=True, sharey=True)
+    axes[0].set(xscale="log", yscale="log", ylabel=f"steps to loss {level:g}")
+    for letter, ax, (depth, part) in zip("ab", axes, trials.groupby("depth"), strict=True):
+        for scheme, arm in part.groupby("scheme"):
+            _draw_trials(ax, arm, scheme_style(scheme))
+            best = arm[arm.chosen]
+            spot = best.lr.iloc[0], _reached(best).median()
+            direct_label(
+                ax, scheme.capitalize(), spot, offset=(7, -8), color=scheme_style(scheme)["color"]
+            )
+        _heading(ax, letter, f"{depth} layers")
+        ax.set_xlabel("learning rate")
+    rates = sorted(trials.lr.unique())
+    axes[0].set_xticks(rates, [f"{rate:g}" for rate in rates], minor=False)
+    axes[0].xaxis.set_minor_locator(NullLocator())
+    axes[0].yaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    axes[0].yaxis.set_major_formatter(ScalarFormatter())
+    axes[0].yaxis.set_minor_formatter(NullFormatter())
+    return fig
+
+
+def _draw_trials(ax: Axes, trials: pd.DataFrame, look: dict[str, str]) -> None:
+    color = look["color"]
+    reached = _reached(trials)
+    middle = reached.groupby(trials.lr).median()
+    ax.plot(middle.index, middle, color=color, linewidth=0.8)
+    censored = np.isinf(trials.steps)
+    ax.plot(trials.lr[~censored], reached[~censored], look["marker"], color=color)
+    ax.plot(trials.lr[censored], reached[censored], "^", color=color, markerfacecolor="white")
+    best = trials.lr[trials.chosen].iloc[0]
+    ax.plot(best, middle[best], "o", color=color, markersize=9, fillstyle="none")
+
+
+def _reached(trials: pd.DataFrame) -> pd.Series:
+    return np.minimum(trials.steps, trials.budget)
+
+
+def plot_readings(readings: pd.DataFrame) -> Figure:
+    """Draw the size of the signal under several readings of "scales by the root of twice n".
+
+    Parameters
+    ----------
+    readings
+        Columns reading (a formula of the standard deviation), layer, rms and theory.
+
+    Returns
+    -------
+    Figure
+        One column wide.
+    """
+    fig, ax = plt.subplots(figsize=(COLUMN, 2.6))
+    ax.set_yscale("log")
+    ax.set_ylim(1e-12, 1e12)
+    for color, (reading, part) in zip(
+        READINGS, readings.groupby("reading", sort=False), strict=False
+    ):
+        shown = part[part.theory < 1e12]
+        ax.plot(shown.layer, shown.theory, color=color, linewidth=1)
+        ax.plot(shown.layer, shown.rms, "o", color=color, markersize=2.5)
+        spot = shown.layer.iloc[-1], shown.theory.iloc[-1]
+        direct_label(ax, reading, spot, offset=(5, 0), color=color)
+    ax.set_xlabel("layer $l$")
+    ax.set_ylabel("rms of $h_l$ (input = 1)")
+    return fig
 
 
 def _heading(ax: Axes, letter: str, text: str) -> None:

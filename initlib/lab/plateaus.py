@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 __all__ = ["curve_table", "smooth", "steps_to"]
 
 
-def smooth(losses: ArrayLike, window: int = 20) -> np.ndarray:
+def smooth(losses: ArrayLike, window: int = 10) -> np.ndarray:
     """Return the mean of the last `window` losses at each step, of fewer in the first steps.
 
     Parameters
@@ -33,7 +33,7 @@ def smooth(losses: ArrayLike, window: int = 20) -> np.ndarray:
     return np.concatenate([head, tail])
 
 
-def steps_to(losses: ArrayLike, level: float, window: int = 20) -> np.ndarray:
+def steps_to(losses: ArrayLike, level: float, window: int = 10) -> np.ndarray:
     """Return the first step (from 1) at which the smoothed loss is below `level`, else infinity.
 
     Infinity says "not within these steps" and nothing about later ones: the value is censored. A
@@ -63,7 +63,7 @@ def steps_to(losses: ArrayLike, level: float, window: int = 20) -> np.ndarray:
     return np.where(below.any(axis=0), below.argmax(axis=0) + 1.0, np.inf)
 
 
-def curve_table(losses: ArrayLike, points: int = 120, window: int = 20) -> pd.DataFrame:
+def curve_table(losses: ArrayLike, points: int = 120, window: int = 10) -> pd.DataFrame:
     """Return smoothed curves at steps spaced evenly in their logarithm, a row for each point.
 
     Parameters
