@@ -67,7 +67,7 @@ def test_ci_runs_the_readme_commands():
 def test_make_targets_of_the_readme_exist():
     readme = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"\bmake ([a-z]+)", readme))
+    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", readme, re.MULTILINE))
     assert {"reproduce", "quick", "test", "lab", "help"} <= targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
