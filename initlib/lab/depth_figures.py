@@ -19,12 +19,13 @@ from initlib.lab.figures import (
 )
 from initlib.lab.looks import THEORY
 
-LN10 = math.log(10)  # the loss of a network that gives ten digits the same probability
 FIRST_STEP = 10  # before it, training is too short to show anything on a logarithmic axis
 READINGS = ("#0072B2", "#D55E00", "#CC79A7", "#000000")
 
 
-def plot_depth(signals: pd.DataFrame, curves: pd.DataFrame, level: float) -> Figure:
+def plot_depth(
+    signals: pd.DataFrame, curves: pd.DataFrame, level: float, classes: int = 10
+) -> Figure:
     """Draw what depth does to signals and gradients at the start, above how training goes.
 
     Parameters
@@ -35,6 +36,8 @@ def plot_depth(signals: pd.DataFrame, curves: pd.DataFrame, level: float) -> Fig
         Columns depth (two values), scheme, lr, seed, step and loss, from `curve_table`.
     level
         Loss at which training counts as begun.
+    classes
+        Classes of the data; a network that gives all the same probability has loss ln(classes).
 
     Returns
     -------
@@ -48,7 +51,7 @@ def plot_depth(signals: pd.DataFrame, curves: pd.DataFrame, level: float) -> Fig
     _draw_gradients(start[1], signals[signals.direction == "gradient"])
     _heading(start[1], "b", f"Gradient at the start, {depth} layers")
     for letter, ax, (depth, part) in zip("cd", training, curves.groupby("depth"), strict=True):
-        _draw_curves(ax, part[part.step >= FIRST_STEP], level)
+        _draw_curves(ax, part[part.step >= FIRST_STEP], level, classes)
         _heading(ax, letter, f"Training on MNIST, {depth} layers")
     training[0].set_ylabel("training loss (nats)")
     training[0].set_xlim(FIRST_STEP, curves.step.max() * 1.1)
@@ -98,10 +101,13 @@ def _draw_moments(ax: Axes, signals: pd.DataFrame) -> None:
     ax.set_xlabel("layer $l$")
 
 
-def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float) -> None:
-    reference_line(ax, LN10)
+def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float, classes: int) -> None:
+    chance = math.log(classes)
+    reference_line(ax, chance)
     reference_line(ax, level, f"loss {level:g}")
-    direct_label(ax, "chance: ln 10", (curves.step.max(), LN10), offset=(-1, 6), color=THEORY)
+    direct_label(
+        ax, f"chance: ln {classes}", (curves.step.max(), chance), offset=(-1, 6), color=THEORY
+    )
     for scheme, part in curves.groupby("scheme"):
         color = scheme_style(scheme)["color"]
         for _, one in part.groupby("seed"):
@@ -109,17 +115,18 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float) -> None:
         median = part.groupby("step").loss.median()
         ax.plot(median.index, median, color=color, linewidth=1.8)
         # He is named where its curve ends, Xavier before the first of its curves leaves chance.
-        left = part[part.loss < LN10 - 0.1].step.min()
+        leaves = part.loss < chance - 0.1
+        left = part.step[leaves].min() if leaves.any() else part.step.max()
         named = {
             "he": ((median.index[-1], median.iloc[-1]), (4, 4)),
-            "xavier": ((left, LN10), (-4, -14)),
+            "xavier": ((left, chance), (-4, -14)),
         }
         words = f"{scheme.capitalize()}\nlr {part.lr.iloc[0]:g}"
         direct_label(ax, words, named[scheme][0], offset=named[scheme][1], color=color)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(0, 2.75)
+    ax.set_ylim(0, 1.2 * chance)
     ax.set_xlabel("step")
 
 
