@@ -1,8 +1,8 @@
 r"""Gains: the factor on the weights that makes up for what an activation does to a signal.
 
-With zero biases and weights of variance ``g^2 / fan_in``, one layer maps the second moment ``q`` of
-the pre-activations to ``g^2 E phi(sqrt(q) z)^2``, z ~ N(0, 1), and multiplies that of the gradients
-by ``chi_1 = g^2 E phi'(sqrt(q) z)^2``. A gain solves one of these for a fixed point. That it is one
+With zero biases and weights of variance `g^2 / fan_in`, one layer maps the second moment `q` of
+the pre-activations to `g^2 E phi(sqrt(q) z)^2`, z ~ N(0, 1), and multiplies that of the gradients
+by `chi_1 = g^2 E phi'(sqrt(q) z)^2`. A gain solves one of these for a fixed point. That it is one
 does not make it stable: `GainReport.slope` tells.
 """
 
@@ -146,7 +146,7 @@ def gain_report(activation: str | Activation | Function, q: float = 1.0) -> Gain
           second-moment gain :math:`g`. A deviation of `q` is multiplied by it at each layer.
         - `chi_1`: :math:`g^2 E \phi'^2`, the growth of the gradients' second moment by a layer,
           for the same gain; infinite where the activation jumps.
-        - `torch`, `torch_is`: what ``torch.nn.init.calculate_gain`` returns, and what that is.
+        - `torch`, `torch_is`: what `torch.nn.init.calculate_gain` returns, and what that is.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def gain_table(
 ) -> list[GainReport]:
     """Report the gains of many activations, all named ones by default.
 
-    ``pandas.DataFrame(gain_table())`` makes a table with one column for each field.
+    `pandas.DataFrame(gain_table())` makes a table with one column for each field.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def gain_table(
 def calculate_gain(nonlinearity: str | Activation | Function, param: float | None = None) -> float:
     """Return torch's gain for the activations that torch knows, the exact one for any other.
 
-    A drop-in for ``torch.nn.init.calculate_gain``. Its constants for tanh (5/3), sigmoid (1) and
+    A drop-in for `torch.nn.init.calculate_gain`. Its constants for tanh (5/3), sigmoid (1) and
     selu (3/4) are conventions, not gains that keep a moment: see `gain_report`.
 
     Parameters
@@ -205,7 +205,7 @@ def calculate_gain(nonlinearity: str | Activation | Function, param: float | Non
     nonlinearity : str, Activation or callable
         torch's names, including the convolutions, and whatever `gain` takes.
     param : float, optional
-        The negative slope of ``"leaky_relu"``, 0.01 by default; any other activation ignores it.
+        The negative slope of `"leaky_relu"`, 0.01 by default; any other activation ignores it.
 
     Returns
     -------

@@ -97,7 +97,14 @@ def test_many_gaussians_at_once_are_each_alone():
 
 @pytest.mark.parametrize(
     ("f", "breaks", "most"),
-    [(np.tanh, (), 1000), (np.abs, (0,), 1000), (np.abs, (), 2000), (np.sign, (), 5000)],
+    [
+        (np.tanh, (), 1000),
+        (np.abs, (0,), 1000),
+        (np.abs, (), 2000),
+        (np.sign, (), 5000),
+        (lambda x: x > 0.7, (0.7,), 1000),
+        (lambda x: x >= 0.7, (0.7,), 1000),
+    ],
 )
 def test_evaluations_stay_few(f, breaks, most):
     seen = 0
