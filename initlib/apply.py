@@ -108,13 +108,12 @@ def initialize(
             tasks += _tasks(parameter, covers[parameter.name], stream_key(root, parameter.name))
     for task in tasks:
         _rehearse(task)
-    with torch.no_grad():
-        _fill(tasks)
-
     first = [covered[0][0] for covered in covers.values() if covered]
     unused = tuple(str(rule) for rule in rules if rule not in first)
     if unused:
         warnings.warn(f"rules that fill nothing: {'; '.join(unused)}", stacklevel=2)
+    with torch.no_grad():
+        _fill(tasks)
     return Audit(tuple(map(_audited, tasks)), tuple(untouched), unused)
 
 

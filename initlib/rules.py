@@ -100,7 +100,8 @@ def read_rules(scheme: Scheme | Rules, activation: str | Callable | None = None)
         scheme = {WEIGHT_LAYERS: scheme}
     rules = [Rule(pattern, *_read_scheme(one, factor)) for pattern, one in _pairs(scheme)]
     if factor is not None and not any(
-        isinstance(rule.scheme, Law) or rule.name in _TAKE_A_GAIN for rule in rules
+        rule.needs_matrix and (isinstance(rule.scheme, Law) or rule.name in _TAKE_A_GAIN)
+        for rule in rules
     ):
         raise ValueError(
             f"activation={activation!r} would change nothing: it sets the gain of the named "
@@ -135,7 +136,7 @@ def _read_scheme(scheme: Scheme | None, factor: float | None) -> tuple[str, Fill
     if isinstance(scheme, Law):
         name, law = "variance_scaling({:g}, {}, {})".format(*scheme), scheme
         return name, law if factor is None else law.scaled(factor), True
-    name = scheme if isinstance(scheme, str) else _name(scheme)
+    name = scheme if isinstance(scheme, str) else _own_name(scheme)
     if name in schemes.VARIANCE_SCALING:
         law = schemes.VARIANCE_SCALING[name]
         if factor is not None:
@@ -146,7 +147,7 @@ def _read_scheme(scheme: Scheme | None, factor: float | None) -> tuple[str, Fill
         function = partial(_FUNCTIONS[name], gain=factor) if takes_gain else _FUNCTIONS[name]
         return name, function, name not in ("zeros", "ones")
     if callable(scheme):
-        return name, scheme, False
+        return _description(scheme), scheme, False
     raise ValueError(
         f"unknown scheme {scheme!r}{did_you_mean(scheme, _NAMES)}; the names are "
         f"{', '.join(_NAMES)}; or give a callable, such as functools.partial(normal_, std=0.02)"
@@ -167,12 +168,16 @@ def _shared(a: Tensor, b: Tensor) -> bool:
     return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
-def _name(function: Callable) -> str:
-    """Return the scheme's name if the function is one of ours, else something to read."""
+def _own_name(function: Callable) -> str | None:
+    """Return the name of the scheme, if the function is one of this package's."""
     for name in _NAMES:
         if function is _FUNCTIONS.get(name, getattr(schemes, f"{name}_", None)):
             return name
+    return None
+
+
+def _description(function: Callable) -> str:
     if isinstance(function, partial):
         words = [*map(repr, function.args), *(f"{k}={v!r}" for k, v in function.keywords.items())]
-        return f"{_name(function.func)}({', '.join(words)})"
+        return f"{_description(function.func)}({', '.join(words)})"
     return getattr(function, "__name__", type(function).__name__)

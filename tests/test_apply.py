@@ -491,6 +491,12 @@ FAILURES = {
         ValueError,
         "bag size",
     ),
+    "a warning made an error": (
+        convolutions,
+        {"*": "zeros", "fc": "ones"},
+        UserWarning,
+        "fc: ones",
+    ),
     "a bad seed": (convolutions, "zeros", TypeError, "generator"),
     "an activation without effect": (convolutions, "zeros", ValueError, "would change nothing"),
 }

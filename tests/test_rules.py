@@ -60,7 +60,7 @@ def test_an_activation_without_effect_is_refused(scheme):
         (fills.zeros_, "zeros", False),
         (Law(2.0, "fan_out", "normal"), "variance_scaling(2, fan_out, normal)", True),
         (partial(fills.normal_, std=0.02), "normal_(std=0.02)", False),
-        (partial(schemes.xavier_normal_, gain=2), "xavier_normal(gain=2)", False),
+        (partial(schemes.xavier_normal_, gain=2), "xavier_normal_(gain=2)", False),
         (partial(fills.uniform_, a=-1, b=1), "uniform_(a=-1, b=1)", False),
         (nn.Tanh(), "Tanh", False),
     ],
@@ -72,6 +72,14 @@ def test_a_scheme_has_a_name_to_read(scheme, name, needs_matrix):
 
 def test_a_function_is_the_scheme_of_its_name():
     assert read_rules(schemes.xavier_normal_) == read_rules("xavier_normal")
+
+
+def test_a_function_of_another_is_not_taken_for_ours():
+    def he_normal(tensor):
+        tensor.fill_(5)
+
+    (rule,) = read_rules(he_normal)
+    assert (rule.name, rule.scheme) == ("he_normal", he_normal)
 
 
 @pytest.mark.parametrize("wrap", [dict, list, lambda pairs: iter(list(pairs))])
