@@ -144,8 +144,11 @@ def choices(key: Key, rows: int, n: int, k: int, *, offset: int = 0) -> np.ndarr
     if not 0 <= k <= n:
         raise ValueError(f"cannot choose {k} distinct of {n}")
     if k * k > n:
-        tickets = uniform(key, offset * n, (offset + rows) * n, np.float64).reshape(rows, n)
-        return np.sort(np.argpartition(tickets, min(k, n - 1), axis=1)[:, :k], axis=1)
+        # The k smallest of n tickets of 48 bits, made of two float32 streams: those are compiled.
+        where = offset * n, (offset + rows) * n
+        tickets = np.multiply(uniform(stream_key(key, "low"), *where), 2.0**-24, dtype=np.float64)
+        tickets += uniform(key, *where)
+        return np.sort(np.argpartition(tickets.reshape(rows, n), min(k, n - 1))[:, :k])
     chosen = np.empty((rows, k), np.int64)
     pending = np.ones(rows, bool)
     attempt = 0
