@@ -13,9 +13,10 @@ what differs on purpose. The reading order of the modules:
 
 from importlib.metadata import version
 
-from initlib.activations import activation
+from initlib.activations import ACTIVATIONS, Activation, activation
 from initlib.apply import initialize
-from initlib.audit import Audit
+from initlib.audit import Audit, AuditRow
+from initlib.callables import as_activation
 from initlib.compat import (
     constant,
     dirac,
@@ -60,16 +61,21 @@ from initlib.schemes import (
 )
 from initlib.structured import dirac_, eye_, identity_
 from initlib.units import sparse_, unit_rows_
-from initlib.variance import variance_scaling_
+from initlib.variance import Law, variance_scaling_
 
 __version__ = version("initlib")
 
 __all__ = [
+    "ACTIVATIONS",
+    "Activation",
     "Audit",
+    "AuditRow",
     "Fans",
     "GainReport",
+    "Law",
     "Moments",
     "activation",
+    "as_activation",
     "calculate_gain",
     "constant",
     "constant_",
