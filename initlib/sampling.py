@@ -144,18 +144,14 @@ def choices(key: Key, rows: int, n: int, k: int, *, offset: int = 0) -> np.ndarr
     if not 0 <= k <= n:
         raise ValueError(f"cannot choose {k} distinct of {n}")
     if k * k > n:
-        # The k smallest of n tickets of 48 bits, made of two float32 streams: those are compiled.
-        where = offset * n, (offset + rows) * n
-        tickets = np.multiply(uniform(stream_key(key, "low"), *where), 2.0**-24, dtype=np.float64)
-        tickets += uniform(key, *where)
-        return np.sort(np.argpartition(tickets.reshape(rows, n), min(k, n - 1))[:, :k])
+        tickets = _tickets(key, offset * n, (offset + rows) * n).reshape(rows, n)
+        return np.sort(np.argpartition(tickets, min(k, n - 1))[:, :k])
     chosen = np.empty((rows, k), np.int64)
     pending = np.ones(rows, bool)
     attempt = 0
     while pending.any():
-        draw = uniform(
-            stream_key(key, attempt), offset * k, (offset + rows) * k, np.float64
-        ).reshape(rows, k)
+        redraw = stream_key(key, attempt)
+        draw = _tickets(redraw, offset * k, (offset + rows) * k).reshape(rows, k)
         chosen[pending] = np.sort((draw[pending] * n).astype(np.int64), axis=1)
         pending = (np.diff(chosen, axis=1) == 0).any(axis=1)
         attempt += 1
@@ -165,6 +161,12 @@ def choices(key: Key, rows: int, n: int, k: int, *, offset: int = 0) -> np.ndarr
 def permutation(key: Key, n: int) -> np.ndarray:
     """Return a uniform random permutation of range(n), int64."""
     return np.argsort(uniform(key, 0, n, np.float64), kind="stable")
+
+
+def _tickets(key: Key, start: int, stop: int) -> np.ndarray:
+    """Return U[0, 1) on a grid of 2^-48, from two streams of float32: those are compiled."""
+    low = uniform(stream_key(key, "low"), start, stop)
+    return uniform(key, start, stop) + np.multiply(low, 2.0**-24, dtype=np.float64)
 
 
 def _draw(law: _Law, key: Key, start: int, out: np.ndarray) -> np.ndarray:
