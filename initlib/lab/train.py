@@ -1,0 +1,227 @@
+"""Many networks trained at once: seeds, schemes and learning rates as one batched program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from initlib import initialize
+from initlib.lab.data import Dataset
+from initlib.lab.stack import Activation, Stack, mlp
+from initlib.sampling import permutation, stream_key
+
+CHUNK = 8  # replicas in one product: more don't get faster, and leave the cache
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One network to train.
+
+    Parameters
+    ----------
+    scheme : str or anything else that `initlib.initialize` takes
+        How its weights start; its biases start at zero.
+    lr : float
+        Learning rate.
+    seed : int
+        Of the weights.
+    batch_seed : int, optional
+        Of the order of mini-batches; default: the same number. Arms of one batch seed see the same
+        mini-batches, so that they can be compared in pairs.
+    """
+
+    scheme: str | Callable
+    lr: float
+    seed: int = 0
+    batch_seed: int | None = None
+
+    @property
+    def order(self) -> int:
+        """The seed of the order of mini-batches."""
+        return self.seed if self.batch_seed is None else self.batch_seed
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training was like, one entry an arm.
+
+    Attributes
+    ----------
+    arms : tuple of Arm
+        In the order they were given.
+    losses : ndarray, shape (steps, arms)
+        Cross-entropy (nats) of each mini-batch before its update; NaN once an arm has diverged.
+    accuracy : ndarray, shape (arms,)
+        On the test images, after the last step; NaN for an arm that diverged.
+    diverged : ndarray, shape (arms,)
+        Step (from 1) whose loss was no longer finite or above the limit, else infinity.
+    """
+
+    arms: tuple[Arm, ...]
+    losses: np.ndarray
+    accuracy: np.ndarray
+    diverged: np.ndarray
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each arm: scheme, lr, seed, accuracy and diverged."""
+        names = [getattr(arm.scheme, "__name__", str(arm.scheme)) for arm in self.arms]
+        columns = {"lr": [arm.lr for arm in self.arms], "seed": [arm.seed for arm in self.arms]}
+        outcome = {"accuracy": self.accuracy, "diverged": self.diverged}
+        return pd.DataFrame({"scheme": names, **columns, **outcome})
+
+
+def train(
+    data: Dataset,
+    arms: Sequence[Arm],
+    *,
+    hidden: Sequence[int],
+    steps: int,
+    activation: Activation = "relu",
+    batch_size: int = 64,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    loss_limit: float = 1e4,
+    threads: int | None = None,
+) -> Trained:
+    """Train an MLP for each arm by stochastic gradient descent on the cross-entropy.
+
+    Parameters
+    ----------
+    data : Dataset
+        Images are taken as rows of pixels. Each epoch goes through a new permutation.
+    arms : sequence of Arm
+        Any mix of schemes, learning rates and seeds.
+    hidden : sequence of int
+        Hidden widths: [128] * 21 has 22 weight layers.
+    steps : int
+        Mini-batches.
+    activation : {"relu", "tanh", "sigmoid", "linear"}
+        After each hidden layer.
+    batch_size : int
+        Images in a mini-batch.
+    momentum, weight_decay : float
+        As in ``torch.optim.SGD``; biases decay too.
+    loss_limit : float
+        A mini-batch loss (nats) above it counts as diverged. The arm is stopped; the others go on.
+    threads : int, optional
+        Chunks of arms trained at a time; changes no value. Default: ``$OMP_NUM_THREADS``, or one a
+        core.
+
+    Returns
+    -------
+    Trained
+        Losses, accuracy and divergence of each arm.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of range, before anything is trained.
+
+    Examples
+    --------
+    >>> from initlib.lab.data import load
+    >>> arms = [Arm("he_normal", lr=0.05, seed=seed) for seed in range(2)]
+    >>> trained = train(load("mnist"), arms, hidden=[32], steps=60)
+    >>> bool((trained.accuracy > 0.7).all())
+    True
+    """
+    _check(data, arms, hidden, steps, activation, batch_size, momentum, weight_decay)
+    data = data.flat()
+    sizes = [data.x_train.shape[1], *hidden, data.classes]
+    orders = {
+        arm.order: batch_order(arm.order, len(data.x_train), batch_size, steps) for arm in arms
+    }
+
+    def run(chunk: Sequence[Arm]) -> tuple[Tensor, Tensor, Tensor]:
+        models = [mlp(sizes, activation) for _ in chunk]
+        for model, arm in zip(models, chunk, strict=True):
+            initialize(model, arm.scheme, seed=arm.seed)
+        stack = Stack(models, [arm.lr for arm in chunk], activation, momentum, weight_decay)
+        losses = torch.full((steps, len(chunk)), torch.nan)
+        alive = torch.ones(len(chunk), dtype=torch.bool)
+        diverged = torch.full((len(chunk),), torch.inf)
+        batches = torch.stack([orders[arm.order] for arm in chunk], dim=1)
+        for step, batch in enumerate(batches):
+            loss = stack.step(data.x_train[batch], data.y_train[batch])
+            leaving = alive & ~(loss <= loss_limit)
+            if leaving.any():
+                diverged[leaving] = step + 1
+                alive &= ~leaving
+                stack.stop(leaving)
+            losses[step, alive] = loss[alive]
+            if not alive.any():
+                break
+        accuracy = stack.accuracy(data.x_test, data.y_test)
+        return losses, accuracy.where(alive, torch.nan), diverged
+
+    chunks = [arms[first : first + CHUNK] for first in range(0, len(arms), CHUNK)]
+    with ThreadPoolExecutor(threads or _threads()) as pool:
+        losses, accuracy, diverged = zip(*pool.map(run, chunks), strict=True)
+    parts = torch.cat(losses, dim=1), torch.cat(accuracy), torch.cat(diverged)
+    return Trained(tuple(arms), *(part.double().numpy() for part in parts))
+
+
+def batch_order(seed: int, n: int, batch_size: int, steps: int) -> Tensor:
+    """Return which images each mini-batch holds.
+
+    Each epoch is a new permutation, whose rest of fewer than a mini-batch is left out.
+
+    Parameters
+    ----------
+    seed : int
+        Of the order.
+    n, batch_size, steps : int
+        Images, images in a mini-batch, and mini-batches.
+
+    Returns
+    -------
+    Tensor, int64, shape (steps, batch_size)
+        Numbers of images.
+
+    Examples
+    --------
+    >>> sorted(batch_order(0, n=6, batch_size=2, steps=3).flatten().tolist())
+    [0, 1, 2, 3, 4, 5]
+    """
+    per_epoch = n // batch_size
+    key = stream_key(seed, "batches")
+    epochs = [
+        permutation(stream_key(key, epoch), n)[: per_epoch * batch_size]
+        for epoch in range(-(-steps // per_epoch))
+    ]
+    return torch.from_numpy(np.concatenate(epochs)).view(-1, batch_size)[:steps]
+
+
+def _threads() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or os.cpu_count() or 1)
+
+
+def _check(data, arms, hidden, steps, activation, batch_size, momentum, weight_decay) -> None:
+    if activation not in get_args(Activation):
+        known = ", ".join(get_args(Activation))
+        raise ValueError(f"activation {activation!r} can't be trained here; use one of {known}")
+    if not arms:
+        raise ValueError("there are no arms to train")
+    for arm in arms:
+        if not (arm.lr >= 0 and np.isfinite(arm.lr)):
+            raise ValueError(f"lr must be finite and not negative, got {arm}")
+    counts = {"steps": steps, "batch_size": batch_size}
+    counts |= {f"hidden[{i}]": width for i, width in enumerate(hidden)}
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    if batch_size > len(data.x_train):
+        raise ValueError(f"batch_size={batch_size} is more than {len(data.x_train)} images")
+    if not 0 <= momentum < 1 or weight_decay < 0:
+        raise ValueError(
+            "momentum must lie in [0, 1) and weight_decay not be negative, "
+            f"got {momentum} and {weight_decay}"
+        )

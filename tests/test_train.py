@@ -1,0 +1,145 @@
+"""A replica is the network that would be trained alone; a diverging one takes no other along."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+import initlib
+from initlib.lab.data import Dataset, load
+from initlib.lab.stack import Stack, mlp
+from initlib.lab.train import Arm, batch_order, train
+from initlib.sampling import normal, stream_key
+
+
+def toy(n_train=200, n_test=50, pixels=12, classes=3):
+    """Three Gaussian clouds, one a class."""
+    n = n_train + n_test
+    noise = normal(stream_key(0, "toy"), 0, n * pixels).reshape(n, pixels)
+    x = torch.from_numpy(noise)
+    y = torch.arange(n) % classes
+    x[torch.arange(n), y] += 2
+    parts = x[:n_train], y[:n_train], x[n_train:], y[n_train:]
+    return Dataset("toy", *parts, classes, 0.0, 1.0, {})
+
+
+TOY = toy()
+HIDDEN = [16, 8, 16]
+SETTINGS = {"hidden": HIDDEN, "steps": 30, "batch_size": 16}
+
+
+def train_alone(arm, activation="relu", momentum=0.9, weight_decay=0.0):
+    """The same network by torch's own autograd and optimizer."""
+    model = mlp([12, *HIDDEN, 3], activation)
+    initlib.initialize(model, arm.scheme, seed=arm.seed)
+    sgd = torch.optim.SGD(
+        model.parameters(), lr=arm.lr, momentum=momentum, weight_decay=weight_decay
+    )
+    losses = []
+    for batch in batch_order(arm.order, 200, 16, 30):
+        loss = functional.cross_entropy(model(TOY.x_train[batch]), TOY.y_train[batch])
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+        losses.append(loss.item())
+    right = model(TOY.x_test).argmax(dim=1) == TOY.y_test
+    return losses, right.double().mean().item()
+
+
+ARMS = [
+    Arm(scheme, lr, seed)
+    for scheme in ("he_normal", "xavier_uniform", "orthogonal")
+    for lr in (0.01, 0.03)
+    for seed in (0, 1)
+]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "linear"])
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.9, 5e-4), (0.0, 0.0)])
+def test_each_replica_is_the_network_trained_alone(activation, momentum, weight_decay):
+    options = {"activation": activation, "momentum": momentum, "weight_decay": weight_decay}
+    together = train(TOY, ARMS, **SETTINGS, **options)
+    for i, arm in enumerate(ARMS):
+        losses, accuracy = train_alone(arm, **options)
+        np.testing.assert_allclose(together.losses[:, i], losses, rtol=2e-4, atol=2e-5)
+        # One of the 50 test images may lie on the border between two classes.
+        assert together.accuracy[i] == pytest.approx(accuracy, abs=0.021)
+
+
+def test_company_and_threads_change_nothing():
+    together = train(TOY, ARMS, **SETTINGS, threads=1)
+    np.testing.assert_array_equal(train(TOY, ARMS, **SETTINGS, threads=2).losses, together.losses)
+    backwards = train(TOY, ARMS[::-1], **SETTINGS)
+    np.testing.assert_allclose(backwards.losses[:, ::-1], together.losses, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("lr", [1e3, 1e30])
+def test_a_diverging_arm_is_stopped_alone(lr):
+    wild = Arm("he_normal", lr, seed=5)
+    calm = [arm for arm in ARMS if arm.lr == 0.01]
+    mixed = train(TOY, [*calm[:2], wild, *calm[2:]], **SETTINGS)
+    undisturbed = train(TOY, calm, **SETTINGS)
+    step = mixed.diverged[2]
+    assert 1 < step <= 10
+    assert np.isfinite(mixed.losses[: int(step) - 1, 2]).all()
+    assert np.isnan(mixed.losses[int(step) - 1 :, 2]).all()
+    assert np.isnan(mixed.accuracy[2])
+    others = np.delete(mixed.losses, 2, axis=1)
+    np.testing.assert_allclose(others, undisturbed.losses, rtol=1e-5, atol=1e-6)
+    assert np.isinf(np.delete(mixed.diverged, 2)).all()
+
+
+def test_training_ends_early_when_no_arm_is_left(monkeypatch):
+    calls = []
+    step = Stack.step
+    monkeypatch.setattr(Stack, "step", lambda *args: calls.append(1) or step(*args))
+    trained = train(TOY, [Arm("he_normal", 1e30)], **SETTINGS)
+    assert len(calls) == trained.diverged[0] < 10
+
+
+def test_arms_of_one_seed_see_the_same_batches_and_draws():
+    """Without learning, a loss depends on weights and batches alone."""
+    same, other_batches, other_weights = (
+        train(TOY, [Arm("he_normal", 0.0, 0), arm], **SETTINGS).losses
+        for arm in (
+            Arm("he_normal", 0.0, 0, batch_seed=0),
+            Arm("he_normal", 0.0, 0, batch_seed=1),
+            Arm("he_normal", 0.0, 1, batch_seed=0),
+        )
+    )
+    np.testing.assert_allclose(same[:, 0], same[:, 1], rtol=1e-6)
+    assert (other_batches[:, 0] != other_batches[:, 1]).all()
+    assert (other_weights[:, 0] != other_weights[:, 1]).all()
+
+
+def test_an_epoch_shows_every_image_once():
+    order = batch_order(0, 20, 5, 8).reshape(2, 20).tolist()
+    assert [sorted(epoch) for epoch in order] == [list(range(20))] * 2
+    assert order[0] != order[1]
+    assert batch_order(0, 23, 5, 8).shape == (8, 5)
+
+
+def test_mnist_is_learned_and_the_table_says_how_well():
+    arms = [Arm("he_normal", 0.05, seed) for seed in range(3)]
+    table = train(load("mnist"), arms, hidden=[64], steps=150).table()
+    assert table.columns.tolist() == ["scheme", "lr", "seed", "accuracy", "diverged"]
+    assert (table.accuracy > 0.85).all()
+
+
+@pytest.mark.parametrize(
+    ("arms", "changes", "message"),
+    [
+        ([], {}, "no arms"),
+        ([Arm("he_normal", -1.0)], {}, "lr must be"),
+        ([Arm("he_normal", float("nan"))], {}, "lr must be"),
+        ([Arm("he_norml", 0.1)], {}, "he_normal"),
+        ([Arm("he_normal", 0.1)], {"activation": "gelu"}, "use one of relu"),
+        ([Arm("he_normal", 0.1)], {"hidden": [16, 0]}, r"hidden\[1\] must be at least 1"),
+        ([Arm("he_normal", 0.1)], {"steps": 0}, "steps must be at least 1"),
+        ([Arm("he_normal", 0.1)], {"batch_size": 201}, "more than 200 images"),
+        ([Arm("he_normal", 0.1)], {"momentum": 1.0}, "momentum must"),
+    ],
+)
+def test_bad_arguments_are_refused_before_training(arms, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(TOY, arms, **SETTINGS | changes)
