@@ -140,33 +140,44 @@ def train(
         arm.order: batch_order(arm.order, len(data.x_train), batch_size, steps) for arm in arms
     }
 
-    def run(chunk: Sequence[Arm]) -> tuple[Tensor, Tensor, Tensor]:
-        models = [mlp(sizes, activation) for _ in chunk]
-        for model, arm in zip(models, chunk, strict=True):
-            initialize(model, arm.scheme, seed=arm.seed)
-        stack = Stack(models, [arm.lr for arm in chunk], activation, momentum, weight_decay)
-        losses = torch.full((steps, len(chunk)), torch.nan)
-        alive = torch.ones(len(chunk), dtype=torch.bool)
-        diverged = torch.full((len(chunk),), torch.inf)
-        batches = torch.stack([orders[arm.order] for arm in chunk], dim=1)
-        for step, batch in enumerate(batches):
-            loss = stack.step(data.x_train[batch], data.y_train[batch])
-            leaving = alive & ~(loss <= loss_limit)
-            if leaving.any():
-                diverged[leaving] = step + 1
-                alive &= ~leaving
-                stack.stop(leaving)
-            losses[step, alive] = loss[alive]
+    models = [mlp(sizes, activation) for _ in arms]
+    for model, arm in zip(models, arms, strict=True):
+        initialize(model, arm.scheme, seed=arm.seed)
+
+    def run(first: int) -> tuple[Tensor, Tensor, Tensor]:
+        chunk = slice(first, first + CHUNK)
+        lr = [arm.lr for arm in arms[chunk]]
+        stack = Stack(models[chunk], lr, activation, momentum, weight_decay)
+        batches = torch.stack([orders[arm.order] for arm in arms[chunk]], dim=1)
+        losses, diverged = _descend(stack, data, batches, loss_limit)
+        accuracy = stack.accuracy(data.x_test, data.y_test)
+        return losses, accuracy.where(diverged.isinf(), torch.nan), diverged
+
+    with ThreadPoolExecutor(threads or _threads()) as pool:
+        chunks = pool.map(run, range(0, len(arms), CHUNK))
+        losses, accuracy, diverged = (torch.cat(part, dim=-1) for part in zip(*chunks, strict=True))
+    return Trained(tuple(arms), *(part.double().numpy() for part in (losses, accuracy, diverged)))
+
+
+def _descend(
+    stack: Stack, data: Dataset, batches: Tensor, loss_limit: float
+) -> tuple[Tensor, Tensor]:
+    """Train on mini-batches (steps, R, batch); return losses (steps, R) and divergence (R,)."""
+    steps, replicas, _ = batches.shape
+    losses = torch.full((steps, replicas), torch.nan)
+    diverged = torch.full((replicas,), torch.inf)
+    for step, batch in enumerate(batches):
+        loss = stack.step(data.x_train[batch], data.y_train[batch])
+        alive = diverged.isinf()
+        leaving = alive & ~(loss <= loss_limit)
+        if leaving.any():
+            diverged[leaving] = step + 1
+            stack.stop(leaving)
+            alive &= ~leaving
             if not alive.any():
                 break
-        accuracy = stack.accuracy(data.x_test, data.y_test)
-        return losses, accuracy.where(alive, torch.nan), diverged
-
-    chunks = [arms[first : first + CHUNK] for first in range(0, len(arms), CHUNK)]
-    with ThreadPoolExecutor(threads or _threads()) as pool:
-        losses, accuracy, diverged = zip(*pool.map(run, chunks), strict=True)
-    parts = torch.cat(losses, dim=1), torch.cat(accuracy), torch.cat(diverged)
-    return Trained(tuple(arms), *(part.double().numpy() for part in parts))
+        losses[step, alive] = loss[alive]
+    return losses, diverged
 
 
 def batch_order(seed: int, n: int, batch_size: int, steps: int) -> Tensor:
