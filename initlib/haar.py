@@ -76,7 +76,8 @@ def _draw_reflectors(key: Key, first: int, last: int, n: int, dtype: torch.dtype
 
     The inverse of ``t`` is the upper triangle of ``v v^T`` with its diagonal halved. Then
     ``t^-1 + t^-T = v v^T``, which says that I - v^T t v is orthogonal, whatever v is. In float64 it
-    is so for v as rounded, and no error of v adds to those of the products."""
+    is so for v as rounded, and no error of v adds to those of the products. The diagonal counts
+    most: it is summed apart, pairwise, more exactly than in a product of matrices."""
     drawn = normal(key, first * n, last * n, np.float64 if dtype == torch.float64 else np.float32)
     v = torch.from_numpy(drawn).view(-1, n)[:, first:].triu()
     heads = v.diagonal()
@@ -86,7 +87,7 @@ def _draw_reflectors(key: Key, first: int, last: int, n: int, dtype: torch.dtype
     heads += signs * torch.linalg.vector_norm(v, dim=1, dtype=torch.float64)
     wide = v.double()
     inverse = wide @ wide.T
-    inverse.diagonal().mul_(0.5)
+    inverse.diagonal().copy_(wide.square().sum(dim=1) / 2)
     eye = torch.eye(last - first, dtype=inverse.dtype, device="cpu")
     t = torch.linalg.solve_triangular(inverse, eye, upper=True).to(dtype)
     return _Reflectors(first, v, t, -signs)
