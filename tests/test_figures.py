@@ -74,6 +74,15 @@ def test_same_bytes_when_drawn_again_saved_again_or_shown_before(tmp_path):
         assert save(tmp_path, draw()) == first
 
 
+def test_the_formats_share_one_layout(tmp_path):
+    fig = draw()
+    save(tmp_path, fig)
+    before = [ax.get_position().bounds for ax in fig.axes]
+    fig.set_dpi(37)
+    fig.canvas.draw()
+    assert [ax.get_position().bounds for ax in fig.axes] == before
+
+
 def test_images_are_the_same_at_another_commit_and_key(run):
     before = save(run / "figures")
     record = json.loads((run / "run.json").read_text())

@@ -89,12 +89,18 @@ def test_a_diverging_arm_is_stopped_alone(lr):
     assert np.isinf(np.delete(mixed.diverged, 2)).all()
 
 
-def test_training_ends_early_when_no_arm_is_left(monkeypatch):
-    calls = []
+def test_no_time_is_spent_on_an_arm_that_diverged(monkeypatch):
+    replicas = []
     step = Stack.step
-    monkeypatch.setattr(Stack, "step", lambda *args: calls.append(1) or step(*args))
+    monkeypatch.setattr(
+        Stack, "step", lambda self, x, y: replicas.append(len(x)) or step(self, x, y)
+    )
+    trained = train(TOY, [ARMS[0], Arm("he_normal", 1e30)], **SETTINGS)
+    end = int(trained.diverged[1])
+    assert replicas == [2] * end + [1] * (30 - end)
+    replicas.clear()
     trained = train(TOY, [Arm("he_normal", 1e30)], **SETTINGS)
-    assert len(calls) == trained.diverged[0] < 10
+    assert replicas == [1] * int(trained.diverged[0])
 
 
 def test_arms_of_one_seed_see_the_same_batches_and_draws():

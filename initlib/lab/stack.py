@@ -108,11 +108,12 @@ class Stack:
             velocity.add_(parameter, alpha=self.weight_decay)
         parameter.addcmul_(velocity, self.lr, value=-1)
 
-    def stop(self, which: Tensor) -> None:
-        """Set replicas to zero for good; what they hold may not be finite."""
-        for tensor in (*self.weights, *self.biases, *sum(self.velocities, ())):
-            tensor[which] = 0
-        self.lr[which] = 0
+    def keep(self, which: Tensor) -> None:
+        """Go on with some of the replicas: a mask, (R,)."""
+        self.weights = [weight[which] for weight in self.weights]
+        self.biases = [bias[which] for bias in self.biases]
+        self.velocities = [(v[which], bias_v[which]) for v, bias_v in self.velocities]
+        self.lr = self.lr[which]
 
     def accuracy(self, x: Tensor, y: Tensor, rows: int = 500) -> Tensor:
         """Return the share of right answers of each replica."""

@@ -110,7 +110,7 @@ def train(
     momentum, weight_decay : float
         As in ``torch.optim.SGD``; biases decay too.
     loss_limit : float
-        A mini-batch loss (nats) above it counts as diverged. The arm is stopped; the others go on.
+        A mini-batch loss (nats) above it counts as diverged. The arm is dropped; the others go on.
     threads : int, optional
         Chunks of arms trained at a time; changes no value. Default: ``$OMP_NUM_THREADS``, or one a
         core.
@@ -149,9 +149,10 @@ def train(
         lr = [arm.lr for arm in arms[chunk]]
         stack = Stack(models[chunk], lr, activation, momentum, weight_decay)
         batches = torch.stack([orders[arm.order] for arm in arms[chunk]], dim=1)
-        losses, diverged = _descend(stack, data, batches, loss_limit)
-        accuracy = stack.accuracy(data.x_test, data.y_test)
-        return losses, accuracy.where(diverged.isinf(), torch.nan), diverged
+        losses, diverged, remaining = _descend(stack, data, batches, loss_limit)
+        accuracy = torch.full_like(diverged, torch.nan)
+        accuracy[remaining] = stack.accuracy(data.x_test, data.y_test)
+        return losses, accuracy, diverged
 
     with ThreadPoolExecutor(threads or _threads()) as pool:
         chunks = pool.map(run, range(0, len(arms), CHUNK))
@@ -161,23 +162,27 @@ def train(
 
 def _descend(
     stack: Stack, data: Dataset, batches: Tensor, loss_limit: float
-) -> tuple[Tensor, Tensor]:
-    """Train on mini-batches (steps, R, batch); return losses (steps, R) and divergence (R,)."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Train on mini-batches (steps, R, batch), dropping replicas that diverge.
+
+    Returns losses (steps, R), steps of divergence (R,) and the numbers of the remaining replicas.
+    """
     steps, replicas, _ = batches.shape
     losses = torch.full((steps, replicas), torch.nan)
     diverged = torch.full((replicas,), torch.inf)
+    remaining = torch.arange(replicas)
     for step, batch in enumerate(batches):
-        loss = stack.step(data.x_train[batch], data.y_train[batch])
-        alive = diverged.isinf()
-        leaving = alive & ~(loss <= loss_limit)
-        if leaving.any():
-            diverged[leaving] = step + 1
-            stack.stop(leaving)
-            alive &= ~leaving
-            if not alive.any():
+        images = batch[remaining]
+        loss = stack.step(data.x_train[images], data.y_train[images])
+        fine = loss <= loss_limit
+        losses[step, remaining[fine]] = loss[fine]
+        if not fine.all():
+            diverged[remaining[~fine]] = step + 1
+            remaining = remaining[fine]
+            stack.keep(fine)
+            if not len(remaining):
                 break
-        losses[step, alive] = loss[alive]
-    return losses, diverged
+    return losses, diverged, remaining
 
 
 def batch_order(seed: int, n: int, batch_size: int, steps: int) -> Tensor:
