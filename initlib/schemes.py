@@ -9,6 +9,7 @@ average: here `normalized_`, the law of LeCun under another name; `unit_rows_` m
 
 from torch import nn
 
+from initlib.activations import Activation, Function
 from initlib.gains import calculate_gain
 from initlib.sampling import Array, Generator
 from initlib.variance import Law, Mode
@@ -77,7 +78,7 @@ def kaiming_uniform_(
     tensor: Array,
     a: float = 0,
     mode: Mode = "fan_in",
-    nonlinearity: str = "leaky_relu",
+    nonlinearity: str | Activation | Function = "leaky_relu",
     generator: Generator = None,
     *,
     layer: nn.Module | None = None,
@@ -93,8 +94,8 @@ def kaiming_uniform_(
         As in `variance_scaling_`.
     a : float
         The slope of the leaky ReLU for negative inputs; used for ``"leaky_relu"`` only.
-    nonlinearity : str
-        The activation, for the gain that `calculate_gain` gives.
+    nonlinearity : str, Activation or callable
+        The activation before this layer; its gain is that of `calculate_gain`.
 
     Returns
     -------
@@ -121,7 +122,7 @@ def kaiming_normal_(
     tensor: Array,
     a: float = 0,
     mode: Mode = "fan_in",
-    nonlinearity: str = "leaky_relu",
+    nonlinearity: str | Activation | Function = "leaky_relu",
     generator: Generator = None,
     *,
     layer: nn.Module | None = None,

@@ -20,7 +20,7 @@ from initlib.sampling import (
     stream_key,
 )
 
-_BLOCK = 1 << 18  # elements of scratch memory
+_BLOCK = 1 << 17  # elements of scratch memory: about what a core keeps in its cache
 
 
 def sparse_(
@@ -112,13 +112,12 @@ def sparse_(
     chosen = kept if few else size - kept
     dtype = _drawn_dtype(tensor)
     for first, count in _blocks(lines):
-        line = np.arange(first, first + count)[:, None]
         place = choices(support, count, size, chosen, offset=first)
-        value = 0.0
+        value = np.zeros(place.shape, dtype)
         if few:
             drawn = normal(values, first * chosen, (first + count) * chosen, dtype)
-            value = dtype(std) * drawn.reshape(count, chosen)
-        _write(lines, (line, place), value)
+            np.multiply(drawn.reshape(place.shape), std, out=value, casting="same_kind")
+        _scatter(lines[first : first + count], place, value)
     return tensor
 
 
@@ -177,7 +176,7 @@ def unit_rows_(tensor: Array, gain: float = 1.0, generator: Generator = None) ->
         without_direction = norms == 0  # possible in rows of one or two weights
         rows[without_direction, 0] = norms[without_direction] = 1
         np.multiply(rows, (gain / norms)[:, None], out=rows, casting="same_kind")
-        _write(tensor, slice(first, first + count), rows.reshape(count, *tensor.shape[1:]))
+        _copy(tensor[first : first + count], rows)
     return tensor
 
 
@@ -193,10 +192,18 @@ def _blocks(tensor: Array) -> Iterator[tuple[int, int]]:
         yield first, min(step, len(tensor) - first)
 
 
-def _write(tensor: Array, where: object, value: np.ndarray | float) -> Array:
-    """Assign ``tensor[where] = value``, rounding once."""
-    if isinstance(tensor, torch.Tensor):
-        value = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
+def _scatter(lines: Array, place: np.ndarray, value: np.ndarray) -> None:
+    """Assign ``lines[i, place[i, j]] = value[i, j]``, rounding once."""
+    if isinstance(lines, torch.Tensor):
+        index = torch.from_numpy(place).to(lines.device)
+        with torch.no_grad():
+            lines.scatter_(1, index, torch.from_numpy(value).to(lines))
+    else:
+        np.put_along_axis(lines, place, value, axis=1)
+
+
+def _copy(target: Array, value: np.ndarray) -> None:
+    """Assign ``target[...] = value``, in the shape of the target, rounding once."""
+    value = value.reshape(target.shape)
     with torch.no_grad():
-        tensor[where] = value
-    return tensor
+        target[...] = torch.from_numpy(value) if isinstance(target, torch.Tensor) else value

@@ -27,7 +27,7 @@ CELLS = 64
 def check_law(sample, law, cells=CELLS):
     """Assert that independent values of a tensor or array, in its own dtype, follow a scipy law."""
     sample = torch.as_tensor(sample).detach().reshape(-1)
-    x = sample.double().numpy()
+    x = np.sort(sample.double().numpy())
     check_cells(x, law, sample.dtype, cells)
     check_moments(x, law)
     check_extremes(x, law, sample.dtype)
@@ -46,7 +46,7 @@ def check_cells(x, law, dtype, cells):
     below = law.cdf(cuts[first])
     edges, below = edges[below < 1], below[below < 1]
     expected = np.diff(below, prepend=0, append=1) * x.size
-    observed = np.bincount(np.searchsorted(edges, x), minlength=len(expected))
+    observed = np.diff(np.searchsorted(x, edges, side="right"), prepend=0, append=x.size)
     statistic = ((observed - expected) ** 2 / expected).sum()
     limit = stats.chi2.isf(ALPHA, len(expected) - 1)
     assert statistic < limit, f"chi-square {statistic:.0f} over {limit:.0f}"
@@ -68,11 +68,11 @@ def check_extremes(x, law, dtype):
     extreme cannot be too near.
     """
     low, high = law.support()
-    assert low <= x.min(), "a value below the support"
-    assert x.max() <= high, "a value above the support"
+    assert low <= x[0], "a value below the support"
+    assert x[-1] <= high, "a value above the support"
     for extreme, bound, tail, outwards in (
-        (x.max(), high, law.sf, math.inf),
-        (x.min(), low, law.cdf, -math.inf),
+        (x[-1], high, law.sf, math.inf),
+        (x[0], low, law.cdf, -math.inf),
     ):
         _, (outer,) = midpoints([extreme], dtype, outwards)
         _, (inner,) = midpoints([extreme], dtype, -outwards)

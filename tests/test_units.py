@@ -16,6 +16,7 @@ from laws import ALPHA, check_law
 from scipy import stats
 
 import initlib as init
+from initlib import units
 from initlib.sampling import stream_key
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -158,6 +159,15 @@ def test_a_row_of_one_weight_is_plus_or_minus_the_gain():
     w = init.unit_rows_(torch.empty(100_000, 1), 0.5, generator=stream_key(0, "signs"))
     assert w.abs().unique().tolist() == [0.5]
     assert stats.binomtest(int((w > 0).sum()), 100_000).pvalue > ALPHA
+
+
+def test_a_row_drawn_as_zeros_has_norm_gain_all_the_same(monkeypatch):
+    # Two of 16 million float32 normals are zero: a row of one weight can be.
+    monkeypatch.setattr(
+        units, "normal", lambda key, start, stop, dtype: np.zeros(stop - start, dtype)
+    )
+    w = init.unit_rows_(torch.empty(4, 1), 0.5)
+    assert w.tolist() == [[0.5]] * 4
 
 
 def test_unit_rows_of_an_empty_tensor_warn():
