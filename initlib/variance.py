@@ -55,6 +55,7 @@ class Law(NamedTuple):
     def fill_(self, tensor: Array, generator: Generator, layer: nn.Module | None) -> Array:
         """Fill with the law at the fans of `tensor`; arguments as in `variance_scaling_`."""
         check_target(tensor)
+        check_number("scale", self.scale, low=0)
         mode = str(self.mode).lower()
         if mode not in _FAN:
             raise ValueError(
@@ -128,5 +129,4 @@ def variance_scaling_(
     ----------
     LeCun et al. 1998, "Efficient BackProp", section 4.6; Glorot and Bengio 2010; He et al. 2015.
     """
-    law = Law(check_number("scale", scale, low=0), mode, distribution)
-    return law.fill_(tensor, generator, layer)
+    return Law(scale, mode, distribution).fill_(tensor, generator, layer)
