@@ -31,7 +31,9 @@ _FUNCTIONS = {
     "identity": eye_,
     "dirac": lambda tensor, layer: dirac_(tensor, getattr(layer, "groups", 1)),
     "orthogonal": orthogonal_,
-    "delta_orthogonal": delta_orthogonal_,
+    "delta_orthogonal": lambda tensor, gain=1.0, generator=None, layer=None: delta_orthogonal_(
+        tensor, gain, generator, groups=getattr(layer, "groups", 1)
+    ),
     "unit_rows": unit_rows_,
 }
 _NAMES = (*schemes.VARIANCE_SCALING, *_FUNCTIONS)

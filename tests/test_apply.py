@@ -526,3 +526,11 @@ def test_a_failure_names_the_parameter():
 def test_only_a_module_is_initialized():
     with pytest.raises(TypeError, match=r"torch.nn.Module, not Parameter"):
         initialize(nn.Linear(2, 2).weight, "he_normal")
+
+
+def test_a_grouped_convolution_is_delta_orthogonal_group_by_group():
+    conv = nn.Conv2d(8, 8, 3, groups=2, bias=False)
+    initialize(conv, "delta_orthogonal")
+    centres = conv.weight[:, :, 1, 1].detach().view(2, 4, 4)
+    identity = torch.eye(4).expand(2, 4, 4)
+    torch.testing.assert_close(centres @ centres.mT, identity, atol=1e-6, rtol=0)
