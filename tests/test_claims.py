@@ -31,6 +31,8 @@ def test_a_decided_claim_is_written_at_once(claims):
                 "id": "he-forward",
                 "sentence": "q keeps its size",
                 "source": "He 2015, 10",
+                "covers": [],
+                "corrects": "",
                 "predicted": 1.0,
                 "measured": 1.5,
                 "se": 0.25,

@@ -144,3 +144,12 @@ def test_figures_it_promises_are_published_whole(path, cells):
         if json.loads(file.read_text())["notebook"] == path.stem
     }
     assert made == promised
+
+
+def test_claim_ids_are_unique_in_the_whole_ledger():
+    ids = [
+        claim["id"]
+        for path in (FIGURES / "results").glob("*.json")
+        for claim in json.loads(path.read_text())["claims"]
+    ]
+    assert len(ids) == len(set(ids))

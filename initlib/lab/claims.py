@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from initlib.lab.coverage import check_covers
 from initlib.lab.estimates import Estimate
 from initlib.lab.paths import RUNS, run_dir, write_atomic
 from initlib.lab.rules import Rule, Values
@@ -32,6 +33,8 @@ class Claim:
     predicted: Values | None
     source: str
     part: float
+    covers: tuple[str, ...] = ()
+    corrects: str = ""
     measured: Values | None = None
     se: Values | None = None
     n: int | None = None
@@ -41,11 +44,13 @@ class Claim:
     def statement(self) -> tuple:
         """What was said before the measurement."""
         predicted = json.dumps(_plain(self.predicted))
-        return self.sentence, self.rule, predicted, self.source, self.part
+        about = (self.source, self.part, self.covers, self.corrects)
+        return self.sentence, self.rule, predicted, *about
 
     def as_record(self) -> dict[str, Any]:
         """The claim as results.json holds it."""
-        names = ("id", "sentence", "source", "predicted", "measured", "se", "n", "cells", "verdict")
+        names = ("id", "sentence", "source", "covers", "corrects")
+        names += ("predicted", "measured", "se", "n", "cells", "verdict")
         record = {name: _plain(getattr(self, name)) for name in names}
         return record | {"rule": self.rule.words}
 
@@ -93,6 +98,8 @@ class Claims:
         predicted: Values | None = None,
         source: str = "",
         part: float = 0.5,
+        covers: Sequence[str] = (),
+        corrects: str = "",
     ) -> None:
         """State a claim, before it is measured.
 
@@ -110,11 +117,16 @@ class Claims:
             Where that is found: author, year, equation.
         part : float
             With several cells: the share that must pass for "holds in part".
+        covers : sequence of str
+            What the claim shows of which technique, for the table of coverage: "he/forward".
+        corrects : str
+            A statement of textbooks, in our own words, that the claim sets right.
 
         Raises
         ------
         ValueError
-            When the id was used for another claim, or something that the rule needs is missing.
+            When the id was used for another claim, or something that the rule needs is missing, or
+            `covers` names no technique.
         """
         if not CLAIM_ID.fullmatch(id):
             raise ValueError(f"claim id {id!r} must be lower-case words with hyphens: 'he-forward'")
@@ -124,7 +136,8 @@ class Claims:
             raise ValueError(f"part= of {id!r} must lie in (0, 1], got {part}")
         if "predicted" in rule.needs and predicted is None:
             raise ValueError(f"claim {id!r}: the rule '{rule.words}' needs predicted=")
-        claim = Claim(id, sentence, rule, predicted, source, part)
+        covers = check_covers(covers)
+        claim = Claim(id, sentence, rule, predicted, source, part, covers, corrects)
         # The same statement again is a cell that is run again.
         known = self._claims.get(id)
         if known and known.statement() != claim.statement():
@@ -191,11 +204,10 @@ class Claims:
         predicted: Values | None = None,
         se: Values | None = None,
         n: int | None = None,
-        source: str = "",
-        part: float = 0.5,
+        **about: Any,
     ) -> Verdict:
         """State and measure at once; for identities, whose rule leaves nothing to choose."""
-        self.state(id, sentence, rule, predicted=predicted, source=source, part=part)
+        self.state(id, sentence, rule, predicted=predicted, **about)
         return self.measure(id, measured, se, n)
 
     def record(self, name: str, value: float, se: float | None = None, unit: str = "") -> None:

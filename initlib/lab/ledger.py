@@ -9,9 +9,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from initlib.lab.coverage import coverage_rows, textbook_rows
 from initlib.lab.paths import FIGURES, NOTEBOOKS, write_atomic
 
 SHOWN_CELLS = 4
+COVERAGE = ["technique", "implemented", "derived", "forward", "backward", "trained", "figure"]
+COVERAGE += ["textbook corrected"]
 
 
 def write_ledger(folder: str | Path = FIGURES) -> Path:
@@ -44,7 +47,15 @@ def write_ledger(folder: str | Path = FIGURES) -> Path:
         "claim was measured; `±` is one standard error.",
         "",
         f"{len(claims)} claims: {summary or 'none yet'}.",
+        "",
+        "## The twelve techniques",
+        "",
+        *_table(COVERAGE, coverage_rows(claims, folder)),
     ]
+    if corrected := textbook_rows(claims):
+        cells = [[_cell(text) for text in row[:2]] + row[2:] for row in corrected]
+        lines += ["", "## What textbooks say, and what is true", ""]
+        lines += _table(["as commonly told", "what is true", "shown by"], cells)
     for run in runs:
         link = f"{os.path.relpath(NOTEBOOKS, folder)}/{run['notebook']}.ipynb"
         lines += ["", f"## [{run['notebook']}]({link})", ""]
