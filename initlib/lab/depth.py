@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from initlib import variance_scaling_
 from initlib.sampling import Key, stream_key
 
-__all__ = ["Signals", "layer_sizes", "relu_signals", "signal_table"]
+__all__ = ["Signals", "layer_sizes", "reading_table", "relu_signals", "signal_table"]
 
 Fill = Callable[..., Tensor]
 
@@ -144,4 +145,49 @@ def signal_table(signals: Mapping[str, Signals], scales: Mapping[str, float]) ->
                 "draws": draws,
             }
             tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def reading_table(
+    readings: Mapping[str, Callable[[int], float]],
+    sizes: Sequence[int],
+    x: Tensor,
+    *,
+    key: Key | int,
+) -> pd.DataFrame:
+    """Return the signal in one network for several readings of a formula, on the same draws.
+
+    Parameters
+    ----------
+    readings
+        By name, the s of weights N(0, s / n_(l-1)) as a function of the number of inputs n_(l-1).
+    sizes
+        n_0 .. n_L.
+    x
+        One input, shape (n_0,); float64 where signals explode.
+    key
+        Seed of the weights.
+
+    Returns
+    -------
+    DataFrame
+        A row for each reading and layer 0 .. L-1, with columns reading, layer, rms (of h_l,
+        relative to the input) and theory.
+
+    Examples
+    --------
+    >>> table = reading_table({"double": lambda n: 8.0}, [64, 64, 64, 1], torch.ones(64))
+    >>> table.theory.tolist()
+    [1.0, 2.0, 4.0]
+    """
+    tables = []
+    for reading, scale in readings.items():
+
+        def fill(weight: Tensor, generator: Key, scale=scale) -> Tensor:
+            return variance_scaling_(weight, scale(weight.shape[1]), generator=generator)
+
+        forward = relu_signals(fill, sizes, x[None], key=key).forward[0]
+        theory = np.cumprod([1.0, *(scale(n) / 2 for n in sizes[:-2])])
+        columns = {"layer": range(len(theory)), "rms": forward**0.5, "theory": theory**0.5}
+        tables.append(pd.DataFrame({"reading": reading, **columns}))
     return pd.concat(tables, ignore_index=True)

@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    ScalarFormatter,
+)
 
 from initlib.lab.figures import (
     COLUMN,
@@ -17,7 +24,6 @@ from initlib.lab.figures import (
     reference_line,
     scheme_style,
 )
-from initlib.lab.looks import THEORY
 
 FIRST_STEP = 10  # before it, training is too short to show anything on a logarithmic axis
 READINGS = ("#0072B2", "#D55E00", "#CC79A7", "#000000")
@@ -53,8 +59,10 @@ def plot_depth(
     for letter, ax, (depth, part) in zip("cd", training, curves.groupby("depth"), strict=True):
         _draw_curves(ax, part[part.step >= FIRST_STEP], level, classes)
         _heading(ax, letter, f"Training on MNIST, {depth} layers")
+    end = curves.step.max()
+    direct_label(training[0], f"chance: ln {classes}", (end, math.log(classes)), offset=(-1, 7))
     training[0].set_ylabel("training loss (nats)")
-    training[0].set_xlim(FIRST_STEP, curves.step.max() * 1.1)
+    training[0].set_xlim(FIRST_STEP, 1.1 * end)
     return fig
 
 
@@ -98,6 +106,7 @@ def _draw_moments(ax: Axes, signals: pd.DataFrame) -> None:
     ax.set_yscale("log", base=2)
     ax.set_ylim(top=2.0**5)
     ax.yaxis.set_major_locator(FixedLocator(2.0 ** np.arange(0, -60, -10)))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=(1, 2, 5)))
     ax.set_xlabel("layer $l$")
 
 
@@ -105,24 +114,21 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float, classes: int) -> 
     chance = math.log(classes)
     reference_line(ax, chance)
     reference_line(ax, level, f"loss {level:g}")
-    direct_label(
-        ax, f"chance: ln {classes}", (curves.step.max(), chance), offset=(-1, 6), color=THEORY
-    )
     for scheme, part in curves.groupby("scheme"):
         color = scheme_style(scheme)["color"]
         for _, one in part.groupby("seed"):
             ax.plot(one.step, one.loss, color=color, linewidth=0.5, alpha=0.45)
         median = part.groupby("step").loss.median()
         ax.plot(median.index, median, color=color, linewidth=1.8)
-        # He is named where its curve ends, Xavier before the first of its curves leaves chance.
-        leaves = part.loss < chance - 0.1
-        left = part.step[leaves].min() if leaves.any() else part.step.max()
-        named = {
-            "he": ((median.index[-1], median.iloc[-1]), (4, 4)),
-            "xavier": ((left, chance), (-4, -14)),
-        }
-        words = f"{scheme.capitalize()}\nlr {part.lr.iloc[0]:g}"
-        direct_label(ax, words, named[scheme][0], offset=named[scheme][1], color=color)
+        # Left of He's curve and above Xavier's plateau nothing else is drawn.
+        first = part.step[part.loss < 1.5].min()
+        leaves = median.index[median < chance - 0.1].min()
+        spot, offset, across = {
+            "he": ((first, 1.5), (-2, 0), "top"),
+            "xavier": ((leaves, chance), (-1, 3), "bottom"),
+        }[scheme]
+        words = f"{scheme.capitalize()}, lr {part.lr.iloc[0]:g}"
+        direct_label(ax, words, spot, offset=offset, va=across, color=color)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -151,10 +157,10 @@ def plot_learning_rates(trials: pd.DataFrame, level: float) -> Figure:
     for letter, ax, (depth, part) in zip("ab", axes, trials.groupby("depth"), strict=True):
         for scheme, arm in part.groupby("scheme"):
             _draw_trials(ax, arm, scheme_style(scheme))
-            best = arm[arm.chosen]
-            spot = best.lr.iloc[0], _reached(best).median()
+            slowest = _reached(arm[arm.lr == arm.lr.min()]).max()
+            color = scheme_style(scheme)["color"]
             direct_label(
-                ax, scheme.capitalize(), spot, offset=(7, -8), color=scheme_style(scheme)["color"]
+                ax, scheme.capitalize(), (arm.lr.min(), slowest), offset=(4, 6), color=color
             )
         _heading(ax, letter, f"{depth} layers")
         ax.set_xlabel("learning rate")

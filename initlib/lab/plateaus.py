@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-__all__ = ["curve_table", "smooth", "steps_to"]
+from initlib.lab.train import Trained
+
+__all__ = ["choose_rates", "curve_table", "log_ratio", "outcomes", "smooth", "steps_to"]
 
 
 def smooth(losses: ArrayLike, window: int = 10) -> np.ndarray:
@@ -92,3 +94,84 @@ def curve_table(losses: ArrayLike, points: int = 120, window: int = 10) -> pd.Da
     steps = np.unique(np.geomspace(1, len(curves), points).round().astype(int))
     kept = pd.DataFrame(curves[steps - 1], index=steps).rename_axis(index="step", columns="seed")
     return kept.unstack().rename("loss").reset_index()
+
+
+def outcomes(trained: Trained, level: float, plateau: float) -> pd.DataFrame:
+    """Return when each arm began to train and left its plateau.
+
+    Parameters
+    ----------
+    trained
+        From `train`.
+    level
+        Loss (nats) below which training has begun.
+    plateau
+        Loss (nats) below which the plateau at chance is over.
+
+    Returns
+    -------
+    DataFrame
+        The rows of ``trained.table()`` with the columns steps (to `level`) and left (to `plateau`),
+        infinite where not within the budget; budget, the steps there were; and loss, at the end.
+    """
+    return trained.table().assign(
+        steps=steps_to(trained.losses, level),
+        left=steps_to(trained.losses, plateau),
+        budget=len(trained.losses),
+        loss=smooth(trained.losses)[-1],
+    )
+
+
+def choose_rates(trials: pd.DataFrame) -> pd.DataFrame:
+    """Choose for each depth and scheme the learning rate that begins to train soonest.
+
+    The score is the mean logarithm of the steps, those over budget counted as the budget; between
+    rates that never begin, the loss at the end decides.
+
+    Parameters
+    ----------
+    trials
+        Columns depth, scheme and lr, and those of `outcomes`; any number of rows for each rate.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `trials`, with the column chosen.
+
+    Examples
+    --------
+    >>> rows = [("he", 0.01, 90.0, 0.7), ("he", 0.03, 70.0, 0.5), ("he", 0.1, np.inf, np.nan)]
+    >>> trials = pd.DataFrame(rows, columns=["scheme", "lr", "steps", "loss"])
+    >>> choose_rates(trials.assign(depth=8, budget=100)).chosen.tolist()
+    [False, True, False]
+    """
+    arm = ["depth", "scheme"]
+    log_steps = np.log(np.minimum(trials.steps, trials.budget))
+    scores = trials.assign(score=log_steps).groupby([*arm, "lr"])[["score", "loss"]].mean()
+    ranked = scores.sort_values(["score", "loss"]).reset_index()
+    best = ranked.drop_duplicates(arm).rename(columns={"lr": "best"})
+    rates = trials[[*arm, "lr"]].merge(best[[*arm, "best"]], how="left", on=arm)
+    return trials.assign(chosen=(rates.lr == rates.best).to_numpy())
+
+
+def log_ratio(results: pd.DataFrame, depth: int) -> np.ndarray:
+    """Return, for each seed, the logarithm of Xavier's steps over He's.
+
+    What was not reached counts as its budget, so that a ratio over it is a lower bound.
+
+    Parameters
+    ----------
+    results
+        Columns depth, scheme and seed, and those of `outcomes`.
+    depth
+        Which networks.
+
+    Returns
+    -------
+    ndarray, shape (seeds,)
+        In the order of the seeds.
+    """
+    log_steps = np.log(np.minimum(results.steps, results.budget))
+    table = results.assign(log_steps=log_steps)[results.depth == depth]
+    pairs = table.pivot(index="seed", columns="scheme", values="log_steps")
+    return (pairs.xavier - pairs.he).to_numpy()
