@@ -117,7 +117,8 @@ def _draw(fig: Figure, stem: Path, metadata: dict[str, dict[str, str | None]]) -
     before = None
     for _ in range(20):
         fig.draw_without_rendering()
-        after = [ax.get_position().bounds for ax in fig.axes]
+        # Rounded, since a settled layout still jitters in its last bit.
+        after = [[round(side, 9) for side in ax.get_position().bounds] for ax in fig.axes]
         if after == before:
             break
         before = after
