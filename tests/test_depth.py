@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import initlib as init
-from initlib.lab.depth import Signals, layer_sizes, relu_signals, signal_table
+from initlib.lab.depth import Signals, layer_sizes, reading_table, relu_signals, signal_table
 from initlib.sampling import fill_normal_, stream_key
 
 SCHEMES = {2.0: init.he_normal_, 1.0: init.lecun_normal_}
@@ -82,3 +82,16 @@ def test_table_has_theory_beside_each_mean():
     gradient = table[table.direction == "gradient"]
     assert gradient.layer.tolist() == [1, 2, 3]
     assert gradient.theory.tolist() == [0.25, 0.25, 0.25]
+
+
+def test_readings_share_their_draws():
+    readings = {"he": lambda n: 2.0, "half": lambda n: 0.5, "times n": lambda n: 2.0 * n**2}
+    table = reading_table(readings, [6, 10, 20, 30], inputs(1, 6, torch.float64)[0], key=4)
+    rms, theory = (
+        table.pivot(index="layer", columns="reading", values=v) for v in ("rms", "theory")
+    )
+    np.testing.assert_allclose(theory["half"], [1, 0.5, 0.25])
+    np.testing.assert_allclose(theory["times n"], [1, 6, 60])
+    for reading in readings:  # a draw fluctuates, and in the same way for all of them
+        np.testing.assert_allclose(rms[reading] / theory[reading], rms["he"], rtol=1e-12)
+    assert (rms["he"].iloc[1:] != 1).all()

@@ -153,7 +153,7 @@ def reading_table(
     sizes: Sequence[int],
     x: Tensor,
     *,
-    key: Key | int,
+    key: Key | int = 0,
 ) -> pd.DataFrame:
     """Return the signal in one network for several readings of a formula, on the same draws.
 

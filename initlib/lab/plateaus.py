@@ -1,5 +1,7 @@
 """How long training waits: steps to a loss, censored where the budget ends first."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -123,10 +125,11 @@ def outcomes(trained: Trained, level: float, plateau: float) -> pd.DataFrame:
 
 
 def choose_rates(trials: pd.DataFrame) -> pd.DataFrame:
-    """Choose for each depth and scheme the learning rate that begins to train soonest.
+    """Choose for each depth and scheme the learning rate whose slowest trial begins to train first.
 
-    The score is the mean logarithm of the steps, those over budget counted as the budget; between
-    rates that never begin, the loss at the end decides.
+    Steps over the budget count as the budget; between rates that fail, the higher loss at the end
+    decides. The slowest trial rather than their mean: a rate that is fast with one seed and never
+    begins with another is no good choice.
 
     Parameters
     ----------
@@ -146,16 +149,24 @@ def choose_rates(trials: pd.DataFrame) -> pd.DataFrame:
     [False, True, False]
     """
     arm = ["depth", "scheme"]
-    log_steps = np.log(np.minimum(trials.steps, trials.budget))
-    scores = trials.assign(score=log_steps).groupby([*arm, "lr"])[["score", "loss"]].mean()
-    ranked = scores.sort_values(["score", "loss"]).reset_index()
+    worst = trials.assign(
+        slowest=np.minimum(trials.steps, trials.budget), loss=trials.loss.fillna(np.inf)
+    )
+    ranked = (
+        worst.groupby([*arm, "lr"])[["slowest", "loss"]]
+        .max()
+        .sort_values(["slowest", "loss"])
+        .reset_index()
+    )
     best = ranked.drop_duplicates(arm).rename(columns={"lr": "best"})
     rates = trials[[*arm, "lr"]].merge(best[[*arm, "best"]], how="left", on=arm)
     return trials.assign(chosen=(rates.lr == rates.best).to_numpy())
 
 
-def log_ratio(results: pd.DataFrame, depth: int) -> np.ndarray:
-    """Return, for each seed, the logarithm of Xavier's steps over He's.
+def log_ratio(
+    results: pd.DataFrame, depth: int, milestone: Literal["steps", "left"] = "steps"
+) -> np.ndarray:
+    """Return, for each seed, the logarithm of Xavier's steps to a milestone over He's.
 
     What was not reached counts as its budget, so that a ratio over it is a lower bound.
 
@@ -165,13 +176,15 @@ def log_ratio(results: pd.DataFrame, depth: int) -> np.ndarray:
         Columns depth, scheme and seed, and those of `outcomes`.
     depth
         Which networks.
+    milestone
+        Until training has begun ("steps") or the plateau is over ("left").
 
     Returns
     -------
     ndarray, shape (seeds,)
         In the order of the seeds.
     """
-    log_steps = np.log(np.minimum(results.steps, results.budget))
-    table = results.assign(log_steps=log_steps)[results.depth == depth]
-    pairs = table.pivot(index="seed", columns="scheme", values="log_steps")
+    reached = np.minimum(results[milestone], results.budget)
+    table = results.assign(reached=np.log(reached))[results.depth == depth]
+    pairs = table.pivot(index="seed", columns="scheme", values="reached")
     return (pairs.xavier - pairs.he).to_numpy()
