@@ -22,7 +22,7 @@ from initlib.lab.runs.inputs import read_inputs
 from initlib.lab.runs.notebook import select_notebooks
 from initlib.lab.runs.parameters import PlanError
 from initlib.lab.runs.plan import plan, read_full_profile, read_json_object
-from initlib.lab.runs.store import Store
+from initlib.lab.runs.store import Store, identity
 
 
 class _Group(click.Group):
@@ -103,6 +103,7 @@ def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings
     The exit code is 0 when all is well, 1 when a run failed, 2 for wrong use, 130 after Ctrl-C.
     """
     from initlib.lab.runs.batch import exit_code, finish, run_batch, show_plan
+    from initlib.lab.runs.report import collect, write_report
 
     clock, console, store, inputs = time.monotonic(), _console(), Store(paths.RUNS), read_inputs()
     runs = plan(
@@ -114,12 +115,18 @@ def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings
         grid=grid,
     )
     if only_failed:
-        runs = [run for run in runs if store.last_state(run) in ("failed", "dead")]
+        last = store.last_states()
+        runs = [
+            run
+            for run in runs
+            if last.get(identity(run.notebook.name, run.parameters)) in ("failed", "dead")
+        ]
     if dry_run:
         show_plan(runs, store, console, force=settings["force"])
         return
     outcomes = run_batch(runs, store, inputs, console, **settings)
-    finish(outcomes, store, time.monotonic() - clock, console)
+    finish(outcomes, time.monotonic() - clock, console)
+    click.echo(f"report   {write_report(store, collect(store, paths.NOTEBOOKS, inputs))}")
     sys.exit(exit_code(outcomes))
 
 
@@ -169,7 +176,7 @@ def status(everything: bool) -> None:
     """Show the runs on record."""
     from initlib.lab.runs.report import as_table, collect
 
-    rows = collect(Store(paths.RUNS), select_notebooks(paths.NOTEBOOKS), read_inputs())
+    rows = collect(Store(paths.RUNS), paths.NOTEBOOKS, read_inputs())
     shown = [row for row in rows if everything or row["current"]]
     _console().print(as_table(shown))
     if len(shown) < len(rows):
@@ -182,7 +189,7 @@ def report() -> None:
     from initlib.lab.runs.report import collect, write_report
 
     store = Store(paths.RUNS)
-    click.echo(write_report(store, collect(store, select_notebooks(paths.NOTEBOOKS), read_inputs())))
+    click.echo(write_report(store, collect(store, paths.NOTEBOOKS, read_inputs())))
 
 
 @main.command(name="list")
@@ -202,6 +209,11 @@ def list_(notebooks) -> None:
 @main.command()
 def claims() -> None:
     """Write the ledger of claims and the catalog of figures from the published runs."""
+    from initlib.lab.citing import write_catalog
+    from initlib.lab.ledger import write_ledger
+
+    for write in (write_ledger, write_catalog):
+        click.echo(write(paths.FIGURES))
 
 
 @main.command()

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from initlib.lab import paths
+from initlib.lab.citing import write_catalog
+from initlib.lab.ledger import write_ledger
 from initlib.lab.runs.execute import Outcome, execute
 from initlib.lab.runs.inputs import Inputs
 from initlib.lab.runs.plan import Run
-from initlib.lab.runs.progress import sentence, show_progress
+from initlib.lab.runs.progress import reason, sentence, show_progress
 from initlib.lab.runs.publish import publish
 from initlib.lab.runs.settings import Settings, cores, read_commit
 from initlib.lab.runs.store import INTERRUPTED, Store
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+LEDGER = "claims.md"
 WORDS = {"skipped": "done before", "queued": "not started", "running": "running elsewhere"}
 
 
@@ -77,10 +79,11 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return EXIT_OK if all(o.state in ("ok", "skipped") for o in outcomes) else EXIT_FAILED
 
 
-def publish_batch(outcomes: Sequence[Outcome]) -> dict[Path, int]:
-    """Bring figures and results of the profiles, but not of runs with other parameters, to reports.
+def publish_batch(outcomes: Sequence[Outcome]) -> list[Path]:
+    """Bring figures, results, ledger and catalog of the profiles up to date.
 
-    Runs that were done before are looked at as well: a batch may have ended before it came to this.
+    Runs with other parameters are left in the store. Runs that were done before are looked at too:
+    a batch may have ended before it came to this.
 
     Parameters
     ----------
@@ -89,24 +92,79 @@ def publish_batch(outcomes: Sequence[Outcome]) -> dict[Path, int]:
 
     Returns
     -------
-    dict of Path to int
-        Each folder that was brought up to date, and how many files changed there.
+    list of Path
+        The folders that hold them.
     """
     folders = {"full": paths.FIGURES, "quick": paths.RUNS / "quick"}
-    changed: Counter[Path] = Counter()
+    changes: Counter[Path] = Counter()
     for outcome in outcomes:
         destination = folders.get(outcome.run.profile)
         if destination and outcome.state in ("ok", "skipped"):
-            changed[destination] += publish(outcome.folder, outcome.run.notebook.name, destination)
-    return dict(changed)
+            changes[destination] += publish(outcome.folder, outcome.run.notebook.name, destination)
+    for destination, changed in changes.items():
+        if changed or not (destination / LEDGER).exists():
+            write_ledger(destination)
+            write_catalog(destination)
+    return list(changes)
+
+
+def finish(outcomes: Sequence[Outcome], seconds: float, console: Console) -> None:
+    """Publish what a batch made and say where everything is.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of the batch.
+    seconds : float
+        How long it took.
+    console : Console
+        Where it is said.
+    """
+    published = publish_batch(outcomes)
+    sum_up(outcomes, seconds, console)
+    for folder in published:
+        _say(console, f"figures  {folder}\nclaims   {folder / LEDGER}")
+    _say(console, f"logs     {paths.RUNS / '<notebook>' / '<key>' / 'log.txt'}")
 
 
 def sum_up(outcomes: Sequence[Outcome], seconds: float, console: Console) -> None:
-    """Print how many runs ended how, each that did not end well, and where its log is."""
+    """Print how many runs ended how, and for each that did not end well, why, and its log."""
     counts = Counter(WORDS.get(outcome.state, outcome.state) for outcome in outcomes)
     parts = [f"{count} {word}" for word, count in counts.items()]
-    console.print(f"{', '.join(parts)} in {seconds:.1f} s", highlight=False)
+    _say(console, f"{', '.join(parts) or 'nothing to run'} in {seconds:.1f} s")
     for outcome in outcomes:
         if outcome.state in ("failed", "dead"):
-            log = outcome.folder.log
-            console.print(f"[red]{escape(sentence(outcome))}[/]\n  log: {log}", soft_wrap=True)
+            _say(console, f"{sentence(outcome)}\n    log: {outcome.folder.log}", style="red")
+    if exit_code(outcomes) == EXIT_INTERRUPTED:
+        _say(console, "interrupted; the same command goes on from here")
+
+
+def show_plan(runs: Sequence[Run], store: Store, console: Console, *, force: bool) -> None:
+    """Print what a batch would do, and why.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The plan.
+    store : Store
+        What is done already.
+    console : Console
+        Where it is printed.
+    force : bool
+        Whether what is done would be run again.
+    """
+    for run in runs:
+        folder = store.folder(*run.id)
+        record = folder.read()
+        if record is None:
+            action, why = "run", "not run yet with this code, data and these parameters"
+        elif folder.is_done():
+            action = "run" if force else "skip"
+            why = f"done {record['finished']} in {record['seconds']:.1f} s"
+        else:
+            action, why = "run", " ".join([record["state"], reason(record)]).strip()
+        _say(console, f"{action:4}  {run.label}  ({run.profile}, {run.key}): {why}")
+
+
+def _say(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from initlib.lab.runs.plan import Run
@@ -80,9 +82,7 @@ def execute(
     folders = [(run, store.folder(*run.id)) for run in runs]
     outcomes = [batch.skip_or_queue(run, folder) for run, folder in folders]
     if None in outcomes:
-        from initlib.lab.runs.kernel import KernelGroup
-
-        kernels = KernelGroup()
+        kernels = _import_papermill().KernelGroup()
         with executor or ThreadPoolExecutor(settings.workers) as pool:
             try:
                 for wait in (False, True):
@@ -146,9 +146,7 @@ class _Batch:
         self.progress.started(run)
         record: Record = {}
         for _ in range(self.settings.retries + 1):
-            record = attempt(
-                run, folder, self.settings, kernels, partial(self.progress.cell, run)
-            )
+            record = attempt(run, folder, self.settings, kernels, partial(self.progress.cell, run))
             if record["state"] != "dead" or kernels.stopping.is_set():
                 break
         return record
@@ -156,6 +154,15 @@ class _Batch:
     def _end(self, outcome: Outcome) -> Outcome:
         self.progress.finished(outcome)
         return outcome
+
+
+def _import_papermill() -> ModuleType:
+    """Import what executes; a batch in which all is done has no need to wait for it."""
+    # jsonschema would compile a grammar for web addresses, which no notebook is checked against.
+    sys.modules.setdefault("rfc3987_syntax", None)
+    from initlib.lab.runs import kernel
+
+    return kernel
 
 
 def _from_record(run: Run, folder: RunFolder) -> Outcome:

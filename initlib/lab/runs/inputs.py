@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+import initlib
+from initlib.lab import paths
 
 # The runner decides when a notebook runs, never what it computes.
 NOT_SOURCES = ("lab/runs", "lab/cli.py")
@@ -24,6 +28,25 @@ class Inputs:
     sources: str
     data: Mapping[str, str]
     versions: Mapping[str, str]
+
+
+def read_inputs() -> Inputs:
+    """Read them as they are now."""
+    return Inputs(
+        sources=sources_digest(Path(initlib.__file__).parent),
+        data=read_manifest(paths.DATA / "manifest.json"),
+        versions=read_versions(),
+    )
+
+
+def read_manifest(path: Path) -> dict[str, str]:
+    """Read which data the repository knows: file name to sha256.
+
+    What a run reads is checked against the manifest, so that these checksums stand for the files,
+    whether they have been fetched yet or not.
+    """
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {name: entry["sha256"] for name, entry in manifest.items()}
 
 
 def read_versions() -> dict[str, str]:
@@ -50,7 +73,9 @@ def sources_digest(package: Path, leave_out: Iterable[str] = NOT_SOURCES) -> str
     skipped = [package / name for name in leave_out]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
-        hidden = any(part.startswith((".", "__pycache__")) for part in path.relative_to(package).parts)
+        hidden = any(
+            part.startswith((".", "__pycache__")) for part in path.relative_to(package).parts
+        )
         if hidden or path.suffix in COMPILED or not path.is_file():
             continue
         if not any(path.is_relative_to(one) for one in skipped):

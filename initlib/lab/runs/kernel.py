@@ -16,20 +16,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-# jsonschema would compile a grammar for web addresses (1.6 s) that no notebook is checked against.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+import nbformat
+import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_core.utils import ensure_event_loop
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError, strip_color
 
-import nbformat  # noqa: E402
-import papermill  # noqa: E402
-from jupyter_client import AsyncKernelManager  # noqa: E402
-from jupyter_client.kernelspec import KernelSpec  # noqa: E402
-from jupyter_core.utils import ensure_event_loop  # noqa: E402
-from nbclient.exceptions import CellTimeoutError, DeadKernelError  # noqa: E402
-from papermill.clientwrap import PapermillNotebookClient  # noqa: E402
-from papermill.engines import NBClientEngine, papermill_engines  # noqa: E402
-from papermill.exceptions import PapermillExecutionError, strip_color  # noqa: E402
-
-from initlib.lab.runs.store import INTERRUPTED  # noqa: E402
+from initlib.lab.runs.store import INTERRUPTED
 
 INJECTED = "injected-parameters"
 # A socket's path has to fit in 107 bytes, and the default folder for temporary files may be deep.

@@ -60,7 +60,9 @@ def read_notebook(path: Path) -> Notebook:
         parameters = read_parameters(tagged[0]) if tagged else {}
     except PlanError as error:
         raise PlanError(f"{path.name}: {error}") from None
-    headings = (line for kind, source in sources if kind == "markdown" for line in source.split("\n"))
+    headings = (
+        line for kind, source in sources if kind == "markdown" for line in source.split("\n")
+    )
     title = next((line[2:].strip() for line in headings if line.startswith("# ")), "")
     code = tuple(source for kind, source in sources if kind == "code")
     return Notebook(path.stem, text, title, code, parameters)

@@ -13,7 +13,7 @@ from initlib.lab.runs.execute import Outcome
 from initlib.lab.runs.plan import Run
 from initlib.lab.runs.store import Record
 
-MARKS = {"ok": "[green]ok[/]", "failed": "[red]failed[/]", "dead": "[red]dead[/]"}
+STYLES = {"ok": "green", "failed": "red", "dead": "red"}
 
 
 def show_progress(console: Console, total: int) -> LiveProgress | PlainProgress:
@@ -98,6 +98,6 @@ class LiveProgress(AbstractContextManager):
         if task is not None:
             self._bars.remove_task(task)
         if outcome.state != "skipped":
-            mark = MARKS[outcome.state]
-            self._bars.console.print(f"{mark} {escape(sentence(outcome))}", highlight=False)
+            text = escape(sentence(outcome))
+            self._bars.console.print(text, style=STYLES[outcome.state], highlight=False)
         self._bars.advance(self._all)

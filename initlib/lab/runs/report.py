@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -11,7 +13,7 @@ from rich.table import Table
 
 from initlib.lab.paths import write_atomic
 from initlib.lab.runs.inputs import Inputs
-from initlib.lab.runs.notebook import Notebook
+from initlib.lab.runs.notebook import Notebook, find_notebooks, read_notebook
 from initlib.lab.runs.parameters import PlanError
 from initlib.lab.runs.plan import plan
 from initlib.lab.runs.progress import reason
@@ -21,15 +23,15 @@ STYLES = {"ok": "green", "failed": "red", "dead": "red", "running": "cyan", "que
 COLUMNS = ("notebook", "profile", "changed", "state", "seconds", "why", "log")
 
 
-def collect(store: Store, notebooks: Iterable[Notebook], inputs: Inputs) -> list[dict[str, Any]]:
+def collect(store: Store, folder: Path, inputs: Inputs) -> list[dict[str, Any]]:
     """Read every run on record.
 
     Parameters
     ----------
     store : Store
         Where the runs are.
-    notebooks : iterable of Notebook
-        As they are now.
+    folder : Path
+        Where notebooks are.
     inputs : Inputs
         As they are now.
 
@@ -39,10 +41,14 @@ def collect(store: Store, notebooks: Iterable[Notebook], inputs: Inputs) -> list
         One for each run, the latest of a notebook last. Of a run that would have another key today,
         since its notebook, initlib or the data have changed, ``current`` is false.
     """
-    by_name = {notebook.name: notebook for notebook in notebooks}
+    notebooks: dict[str, Notebook] = {}
+    for name, path in find_notebooks(folder).items():
+        # What is broken now may still have runs on record.
+        with contextlib.suppress(PlanError):
+            notebooks[name] = read_notebook(path)
     rows = []
-    for folder in store:
-        record = folder.read()
+    for run in store:
+        record = run.read()
         if record is None:
             continue
         rows.append(
@@ -51,13 +57,13 @@ def collect(store: Store, notebooks: Iterable[Notebook], inputs: Inputs) -> list
                 "profile": record["profile"],
                 "changed": " ".join(f"{k}={v}" for k, v in record["changed"].items()),
                 "state": record["state"],
-                "current": _is_current(record, by_name.get(record["notebook"]), inputs),
+                "current": _is_current(record, notebooks.get(record["notebook"]), inputs),
                 "seconds": record.get("seconds"),
                 "why": reason(record),
                 "key": record["key"],
                 "started": record.get("started") or "",
                 "parameters": record["parameters"],
-                "log": folder.log.relative_to(store.root).as_posix(),
+                "log": run.log.relative_to(store.root).as_posix(),
             }
         )
     return sorted(rows, key=lambda row: (row["notebook"], row["started"]))
@@ -84,7 +90,7 @@ def as_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def write_report(store: Store, rows: Sequence[dict[str, Any]]) -> None:
+def write_report(store: Store, rows: Sequence[dict[str, Any]]) -> Path:
     """Write report.md, for people, and report.json, for programs, into the store.
 
     Parameters
@@ -93,6 +99,11 @@ def write_report(store: Store, rows: Sequence[dict[str, Any]]) -> None:
         Receives the two files.
     rows : sequence of dict
         From `collect`.
+
+    Returns
+    -------
+    Path
+        The one for people.
     """
     counts = {state: sum(row["state"] == state for row in rows) for state in STYLES}
     lines = [
@@ -107,8 +118,8 @@ def write_report(store: Store, rows: Sequence[dict[str, Any]]) -> None:
         cells = [cell.replace("|", "\\|").replace("<", "&lt;") for cell in _cells(row)]
         cells[-1] = f"[log]({row['log']})"
         lines.append("| " + " | ".join(cells) + " |")
-    write_atomic(store.root / "report.md", "\n".join(lines) + "\n")
     write_atomic(store.root / "report.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    return write_atomic(store.root / "report.md", "\n".join(lines) + "\n")
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -46,10 +46,24 @@ class Store:
                 raise ValueError(f"{name!r} can't be the name of a folder in {self.root}")
         return RunFolder(self.root / notebook / key)
 
+    def last_states(self) -> dict[tuple[str, str], State]:
+        """How the latest run ended of each notebook with the same parameters, whatever its key."""
+        latest: dict[tuple[str, str], Record] = {}
+        for record in filter(None, (folder.read() for folder in self)):
+            name = identity(record["notebook"], record["parameters"])
+            if record.get("started", "") >= latest.get(name, {}).get("started", ""):
+                latest[name] = record
+        return {name: record["state"] for name, record in latest.items()}
+
     def __iter__(self) -> Iterator[RunFolder]:
         """Every run on record, in the order of notebooks and keys."""
         for path in sorted(self.root.glob("[0-9][0-9]-*/*/run.json")):
             yield RunFolder(path.parent)
+
+
+def identity(notebook: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
+    """Name a notebook with its parameters, whatever the code and the data."""
+    return notebook, json.dumps(dict(parameters), sort_keys=True)
 
 
 class RunFolder:
@@ -62,6 +76,11 @@ class RunFolder:
     def log(self) -> Path:
         """What the kernel printed, and how it ended."""
         return self.path / "log.txt"
+
+    @property
+    def notebook(self) -> Path:
+        """The executed notebook of a run that ended well."""
+        return self.path / NOTEBOOK
 
     @property
     def partial(self) -> Path:
@@ -85,7 +104,7 @@ class RunFolder:
     def is_done(self) -> bool:
         """Whether the run ended well and its notebook is there."""
         record = self.read()
-        return record is not None and record["state"] == "ok" and (self.path / NOTEBOOK).exists()
+        return record is not None and record["state"] == "ok" and self.notebook.exists()
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
@@ -134,7 +153,7 @@ class RunFolder:
             if path.name not in (*OWN, NOTEBOOK, PARTIAL):
                 os.replace(path, self.path / path.name)
         _remove(scratch)
-        os.replace(self.partial, self.path / NOTEBOOK)
+        os.replace(self.partial, self.notebook)
         _flush(self.path)
         self.write(record)
 
