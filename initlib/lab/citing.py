@@ -173,12 +173,14 @@ def cite(id: str, format: Format = "latex", *, folder: str | Path = FIGURES) -> 
 def _latex_block(sidecar: dict[str, Any], prefix: str) -> str:
     width = sidecar["width_in"]
     environment = "figure*" if width > 4 else "figure"
+    # The size it was drawn at, unless the page is narrower.
+    size = rf"\ifdim\linewidth<{width}in\linewidth\else{width}in\fi"
     # detokenize takes a path with an underscore or a tilde as it is.
     return "\n".join(
         [
             rf"\begin{{{environment}}}[tb]",
             r"  \centering",
-            rf"  \includegraphics[width={width}in]{{\detokenize{{{prefix}{sidecar['id']}.pdf}}}}",
+            rf"  \includegraphics[width={size}]{{\detokenize{{{prefix}{sidecar['id']}.pdf}}}}",
             rf"  \caption{{{latex(sidecar['caption'])}}}",
             rf"  \label{{{sidecar['id']}}}",
             rf"\end{{{environment}}}",
