@@ -46,6 +46,7 @@ class Meeting:
 
     def __init__(self, folder):
         self._listener = socket.socket(socket.AF_UNIX)
+        self._connections = []
         self._listener.bind(str(folder / "meet"))
         self._listener.listen()
         self._listener.settimeout(60)
@@ -61,9 +62,11 @@ class Meeting:
         return self
 
     def __exit__(self, *_):
-        self._listener.close()
+        for end in (self._listener, *self._connections):
+            end.close()
 
     def wait(self):
         """Wait for a kernel; gives its process id, and a connection whose end lets it go on."""
         connection, _ = self._listener.accept()
+        self._connections.append(connection)
         return int(connection.recv(20)), connection

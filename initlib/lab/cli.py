@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,15 @@ def _assignments(_: click.Context, option: click.Parameter, texts: tuple[str, ..
             raise click.BadParameter(f"{name!r} is given twice")
         pairs[name] = value
     return pairs
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Show what is wrong with a published file without a traceback: exit code 1."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _console():
@@ -102,7 +113,8 @@ def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings
 
     The exit code is 0 when all is well, 1 when a run failed, 2 for wrong use, 130 after Ctrl-C.
     """
-    from initlib.lab.runs.batch import exit_code, finish, run_batch, show_plan
+    from initlib.lab.runs.batch import exit_code, run_batch, show_plan, sum_up
+    from initlib.lab.runs.publish import publish_batch
     from initlib.lab.runs.report import collect, write_report
 
     clock, console, store, inputs = time.monotonic(), _console(), Store(paths.RUNS), read_inputs()
@@ -125,8 +137,11 @@ def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings
         show_plan(runs, store, console, force=settings["force"])
         return
     outcomes = run_batch(runs, store, inputs, console, **settings)
-    finish(outcomes, time.monotonic() - clock, console)
+    sum_up(outcomes, time.monotonic() - clock, console)
     click.echo(f"report   {write_report(store, collect(store, paths.NOTEBOOKS, inputs))}")
+    with _explained():
+        for ledger in publish_batch(outcomes):
+            click.echo(f"figures  {ledger.parent}\nclaims   {ledger}")
     sys.exit(exit_code(outcomes))
 
 
@@ -212,8 +227,9 @@ def claims() -> None:
     from initlib.lab.citing import write_catalog
     from initlib.lab.ledger import write_ledger
 
-    for write in (write_ledger, write_catalog):
-        click.echo(write(paths.FIGURES))
+    with _explained():
+        for write in (write_ledger, write_catalog):
+            click.echo(write(paths.FIGURES))
 
 
 @main.command()
@@ -232,3 +248,7 @@ def cite(id: str, format: str) -> None:
         click.echo(citing.cite(id, format, folder=paths.FIGURES), nl=False)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,8 @@
-"""What every run depends on besides its notebook and parameters: sources, data and versions."""
+"""What all runs depend on besides notebook, parameters and data: sources and versions."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import initlib
-from initlib.lab import paths
 
 # The runner decides when a notebook runs, never what it computes.
 NOT_SOURCES = ("lab/runs", "lab/cli.py")
@@ -22,31 +20,16 @@ COMPILED = (".pyc", ".pyd", ".so", ".dylib")
 class Inputs:
     """What is shared by all runs of one request.
 
-    `sources` is one digest, `data` maps a file to its sha256, `versions` a package to its version.
+    `sources` is one digest; `versions` maps a package, or "python", to its version.
     """
 
     sources: str
-    data: Mapping[str, str]
     versions: Mapping[str, str]
 
 
 def read_inputs() -> Inputs:
     """Read them as they are now."""
-    return Inputs(
-        sources=sources_digest(Path(initlib.__file__).parent),
-        data=read_manifest(paths.DATA / "manifest.json"),
-        versions=read_versions(),
-    )
-
-
-def read_manifest(path: Path) -> dict[str, str]:
-    """Read which data the repository knows: file name to sha256.
-
-    What a run reads is checked against the manifest, so that these checksums stand for the files,
-    whether they have been fetched yet or not.
-    """
-    manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {name: entry["sha256"] for name, entry in manifest.items()}
+    return Inputs(sources_digest(Path(initlib.__file__).parent), read_versions())
 
 
 def read_versions() -> dict[str, str]:

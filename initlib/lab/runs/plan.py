@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from initlib.lab.runs.inputs import Inputs, file_digest
+from initlib.lab.runs.inputs import Inputs
 from initlib.lab.runs.notebook import Notebook, find_notebooks, nearest
 from initlib.lab.runs.parameters import PlanError, Value, coerce, coerce_grid
 
+DATASET = "dataset"
 KEY_LENGTH = 16
 
 
@@ -68,13 +70,14 @@ def plan(
     """Resolve a request into runs.
 
     Later wins: the notebook's own parameters, the full profile, `overrides`, a point of the grid.
+    A parameter called "dataset" says which data a run depends on.
 
     Parameters
     ----------
     notebooks : iterable of Notebook
         What to run.
     inputs : Inputs
-        What every run depends on besides.
+        The sources and versions that every run depends on.
     profile : {"quick", "full"}
         Start from the notebooks' own parameters, or from those with `full` on top.
     full : mapping, optional
@@ -92,11 +95,12 @@ def plan(
     Raises
     ------
     PlanError
-        When a parameter is unknown, of the wrong type, or given twice.
+        When a parameter is unknown, of the wrong type or given twice, or there is no such data.
     """
     notebooks, overrides, grid = list(notebooks), overrides or {}, grid or {}
     for name in overrides.keys() & grid.keys():
         raise PlanError(f"parameter {name!r} is given a value and a grid; give one of them")
+    checksums = cache(_checksums)
     runs: dict[tuple[str, str], Run] = {}
     for notebook in notebooks:
         base = {name: parameter.default for name, parameter in notebook.parameters.items()}
@@ -110,7 +114,7 @@ def plan(
         for point in product(*axes):
             parameters = fixed | dict(point)
             changed = {k: v for k, v in parameters.items() if v != base[k]}
-            data = {**inputs.data, **_files_named_in(parameters)}
+            data = checksums(parameters.get(DATASET))
             key = run_key(notebook, parameters, data, inputs)
             run = Run(notebook, "custom" if changed else profile, parameters, changed, data, key)
             runs.setdefault(run.id, run)
@@ -214,7 +218,13 @@ def _known(notebook: Notebook, name: str):
         raise PlanError(f"{notebook.name} has no parameter {name!r}; {near}") from None
 
 
-def _files_named_in(parameters: Mapping[str, Value]) -> dict[str, str]:
-    """Checksums of the files that parameters point to, such as a data set of one's own."""
-    texts = [value for value in parameters.values() if isinstance(value, str)]
-    return {text: file_digest(Path(text)) for text in texts if text and Path(text).is_file()}
+def _checksums(dataset: Value | None) -> dict[str, str]:
+    """What a data set consists of: file name to sha256."""
+    if not isinstance(dataset, str):
+        return {}
+    from initlib.lab import data
+
+    try:
+        return data.checksums(dataset)
+    except (OSError, ValueError) as error:
+        raise PlanError(str(error)) from None

@@ -3,12 +3,53 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from initlib.lab import paths
+from initlib.lab.citing import write_catalog
+from initlib.lab.ledger import write_ledger
 from initlib.lab.paths import staged
+from initlib.lab.runs.execute import Outcome
 from initlib.lab.runs.store import SAFE, RunFolder
 
 FORMATS = (".svg", ".pdf", ".png", ".csv", ".json")
+LEDGER = "claims.md"
+
+
+def publish_batch(outcomes: Sequence[Outcome]) -> list[Path]:
+    """Bring figures, results, ledger and catalog of the profiles up to date.
+
+    Runs with other parameters are left in the store. Runs that were done before are looked at too:
+    a batch may have ended before it came to this.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of a batch.
+
+    Returns
+    -------
+    list of Path
+        The ledgers, beside which the figures are.
+
+    Raises
+    ------
+    ValueError
+        When a notebook has written something else than results where results belong.
+    """
+    folders = {"full": paths.FIGURES, "quick": paths.RUNS / "quick"}
+    changes: Counter[Path] = Counter()
+    for outcome in outcomes:
+        destination = folders.get(outcome.run.profile)
+        if destination and outcome.state in ("ok", "skipped"):
+            changes[destination] += publish(outcome.folder, outcome.run.notebook.name, destination)
+    for destination, changed in changes.items():
+        if changed or not (destination / LEDGER).exists():
+            write_ledger(destination)
+            write_catalog(destination)
+    return [destination / LEDGER for destination in changes]
 
 
 def publish(folder: RunFolder, notebook: str, destination: Path) -> int:
