@@ -107,5 +107,4 @@ def test_log_ratio_pairs_seeds_and_counts_the_budget():
     columns = ["scheme", "seed", "depth", "steps", "left", "budget"]
     results = pd.DataFrame(rows, columns=columns)
     np.testing.assert_allclose(np.exp(log_ratio(results, 4)), [4, 10])
-    np.testing.assert_allclose(np.exp(log_ratio(results, 4, "left")), [4, 10])
     np.testing.assert_allclose(np.exp(log_ratio(results, 8)), [9])

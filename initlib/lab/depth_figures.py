@@ -124,7 +124,7 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float, classes: int) -> 
         first = part.step[part.loss < 1.5].min()
         leaves = median.index[median < chance - 0.1].min()
         spot, offset, across = {
-            "he": ((first, 1.5), (-2, 0), "top"),
+            "he": ((first, 1.5), (-5, 0), "top"),
             "xavier": ((leaves, chance), (-1, 3), "bottom"),
         }[scheme]
         words = f"{scheme.capitalize()}, lr {part.lr.iloc[0]:g}"
@@ -154,6 +154,7 @@ def plot_learning_rates(trials: pd.DataFrame, level: float) -> Figure:
     """
     fig, axes = plt.subplots(1, 2, figsize=(PAGE, 2.4), sharex=True, sharey=True)
     axes[0].set(xscale="log", yscale="log", ylabel=f"steps to loss {level:g}")
+    axes[0].margins(y=0.15)
     for letter, ax, (depth, part) in zip("ab", axes, trials.groupby("depth"), strict=True):
         for scheme, arm in part.groupby("scheme"):
             _draw_trials(ax, arm, scheme_style(scheme))

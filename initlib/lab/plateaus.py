@@ -1,7 +1,5 @@
 """How long training waits: steps to a loss, censored where the budget ends first."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -163,12 +161,10 @@ def choose_rates(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(chosen=(rates.lr == rates.best).to_numpy())
 
 
-def log_ratio(
-    results: pd.DataFrame, depth: int, milestone: Literal["steps", "left"] = "steps"
-) -> np.ndarray:
-    """Return, for each seed, the logarithm of Xavier's steps to a milestone over He's.
+def log_ratio(results: pd.DataFrame, depth: int) -> np.ndarray:
+    """Return, for each seed, the logarithm of Xavier's steps over He's.
 
-    What was not reached counts as its budget, so that a ratio over it is a lower bound.
+    What was not reached counts as its budget: a lower bound where Xavier alone was late.
 
     Parameters
     ----------
@@ -176,15 +172,13 @@ def log_ratio(
         Columns depth, scheme and seed, and those of `outcomes`.
     depth
         Which networks.
-    milestone
-        Until training has begun ("steps") or the plateau is over ("left").
 
     Returns
     -------
     ndarray, shape (seeds,)
         In the order of the seeds.
     """
-    reached = np.minimum(results[milestone], results.budget)
+    reached = np.minimum(results.steps, results.budget)
     table = results.assign(reached=np.log(reached))[results.depth == depth]
     pairs = table.pivot(index="seed", columns="scheme", values="reached")
     return (pairs.xavier - pairs.he).to_numpy()
