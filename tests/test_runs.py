@@ -426,7 +426,8 @@ def test_a_kernel_can_not_replace_the_record_or_the_notebook(tmp_path):
 # Kernels
 
 
-def test_one_batch_of_good_and_bad_runs_and_a_second_that_resumes(root):
+def test_one_batch_of_good_and_bad_runs_and_a_second_that_resumes(root, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "99")
     trap = root / "trap"
     trap.touch()
     make_notebook(root, "01-good", RESULTS, "print('said')")

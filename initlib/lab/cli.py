@@ -28,13 +28,15 @@ from initlib.lab.runs.store import Store, identity
 
 
 class _Group(click.Group):
-    """Shows a request that can't be met the way click shows wrong use: exit code 2."""
+    """Exits with 2, as on any wrong use, when a request can't be met, and with 130 on Ctrl-C."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except PlanError as error:
             raise click.UsageError(str(error)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
 
 
 def _assignments(_: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict:

@@ -69,7 +69,9 @@ def run_batch(
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
     """Return 0 when all went well, 130 when the batch was interrupted, else 1."""
-    if any(o.state == "queued" or o.record.get("error") == INTERRUPTED for o in outcomes):
+    if any(
+        o.state in ("queued", "running") or o.record.get("error") == INTERRUPTED for o in outcomes
+    ):
         return EXIT_INTERRUPTED
     return EXIT_OK if all(o.state in ("ok", "skipped") for o in outcomes) else EXIT_FAILED
 

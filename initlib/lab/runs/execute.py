@@ -71,7 +71,8 @@ def execute(
     progress : Progress
         Told of each step.
     executor : Executor, optional
-        Makes the calls; by default as many threads as workers, as kernels are processes already.
+        Makes the calls, and is shut down in the end. By default as many threads as workers, as
+        kernels are processes already.
 
     Returns
     -------

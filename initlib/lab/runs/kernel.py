@@ -6,6 +6,7 @@ Only what has something to execute imports this file: papermill takes a while.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -67,7 +68,8 @@ class KernelGroup:
         for client in tuple(self._clients):
             process = getattr(client.km and client.km.provisioner, "process", None)
             if process is not None and process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Kernel(AsyncKernelManager):
@@ -106,6 +108,7 @@ class _Engine(NBClientEngine):
             stdout_file=log,
             stderr_file=log,
             timeout=cell_timeout,
+            # In seconds; a kernel that is slow to answer on a loaded machine has not failed.
             iopub_timeout=60,
             startup_timeout=120,
             shutdown_kernel="immediate",
@@ -197,14 +200,15 @@ def run_notebook(
                 cell_timeout=cell_timeout,
                 on_cell_start=at_cell,
             )
+            if started < total:
+                why = f"stopped after {started} of {total} code cells"
+                raise RunFailure("failed", position, why)
         except Exception as error:
             failure = _explain(error, position, kernels)
             stream.write(f"\n{failure.detail or failure.error}\n")
-            raise failure from error
+            raise failure from None
         finally:
             _close_loop()
-        if started < total:
-            raise RunFailure("failed", position, f"stopped after {started} of {total} code cells")
 
 
 def _is_code(cell: Any) -> bool:
@@ -218,8 +222,9 @@ def _cause_of_death(kernel: _Kernel) -> str:
         return "the kernel died"
     if status >= 0:
         return f"the kernel exited with status {status}"
-    name = signal.Signals(-status).name
-    return f"the kernel was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    names = {number.value: number.name for number in signal.Signals}
+    hint = " (out of memory?)" if -status == signal.SIGKILL else ""
+    return f"the kernel was killed by {names.get(-status, f'signal {-status}')}{hint}"
 
 
 def _close_loop() -> None:
@@ -233,6 +238,8 @@ def _close_loop() -> None:
 
 
 def _explain(error: Exception, cell: int | None, kernels: KernelGroup) -> RunFailure:
+    if isinstance(error, RunFailure):
+        return error
     if kernels.stopping.is_set():
         return RunFailure("dead", cell, INTERRUPTED)
     if isinstance(error, PapermillExecutionError):
