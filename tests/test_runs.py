@@ -2,17 +2,19 @@
 
 import dataclasses
 import errno
+import io
 import json
 import os
 from pathlib import Path
 
 import papermill
 import pytest
+from rich.console import Console
 from tiny_notebooks import files_of, make_notebook, make_root, record_of
 
 from initlib.lab.runs import execute as execution
 from initlib.lab.runs import store as storage
-from initlib.lab.runs.execute import execute
+from initlib.lab.runs.execute import Outcome, execute
 from initlib.lab.runs.inputs import Inputs, sources_digest
 from initlib.lab.runs.normalize import normalize
 from initlib.lab.runs.notebook import read_notebook, select_notebooks
@@ -24,6 +26,7 @@ from initlib.lab.runs.parameters import (
     read_parameters,
 )
 from initlib.lab.runs.plan import plan, read_full_profile
+from initlib.lab.runs.progress import show_progress
 from initlib.lab.runs.publish import publish
 from initlib.lab.runs.report import collect, write_report
 from initlib.lab.runs.settings import Settings
@@ -517,6 +520,26 @@ def test_a_batch_in_which_all_is_done_does_not_wait_for_papermill(root, monkeypa
     assert [outcome.state for outcome in run_all(root)] == ["skipped"]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_live_in_a_terminal_and_plain_elsewhere(root, terminal):
+    make_notebook(root, "01-a")
+    [run] = plan_all(root, overrides={"seed": 1})
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=terminal, width=80)
+    folder = Store(root / "runs").folder(*run.id)
+    record = {"seconds": 2.0, "cell": 4, "error": "E: [first]\nE: [last]"}
+    with show_progress(console, 2) as progress:
+        progress.finished(Outcome(run, folder, "skipped", {}))
+        progress.started(run)
+        progress.cell(run, 1, 3)
+        progress.finished(Outcome(run, folder, "failed", record))
+    lines = shown.getvalue()
+    assert "01-a seed=1: failed after 2.0 s, cell 4: E: [last]" in lines
+    assert ("\x1b[" in lines) == terminal
+    assert ("0/2 runs" in lines) == terminal
+    assert ("[2/2]" in lines) != terminal
+
+
 # What is made of the runs
 
 
@@ -560,7 +583,8 @@ def test_the_report_names_each_run_and_what_is_outdated(root):
     text = write_report(store, rows).read_text()
     assert "1 ok, 1 failed" in text
     assert "ok (outdated)" in text
-    assert f"cell 3: F: b\\|c &lt;d> | [log](02-b/{record['key']}/log.txt) |" in text
+    key = record["key"]
+    assert f"cell 3: F: b\\|c &lt;d> | [{key}](02-b/{key}/log.txt) |" in text
     assert json.loads((root / "runs" / "report.json").read_text()) == rows
 
 

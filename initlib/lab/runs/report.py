@@ -20,7 +20,7 @@ from initlib.lab.runs.progress import reason
 from initlib.lab.runs.store import Record, Store
 
 STYLES = {"ok": "green", "failed": "red", "dead": "red", "running": "cyan", "queued": "yellow"}
-COLUMNS = ("notebook", "profile", "changed", "state", "seconds", "why", "log")
+COLUMNS = ("notebook", "profile", "changed", "state", "seconds", "why", "key")
 
 
 def collect(store: Store, folder: Path, inputs: Inputs) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def write_report(store: Store, rows: Sequence[dict[str, Any]]) -> Path:
     ]
     for row in rows:
         cells = [cell.replace("|", "\\|").replace("<", "&lt;") for cell in _cells(row)]
-        cells[-1] = f"[log]({row['log']})"
+        cells[-1] = f"[{row['key']}]({row['log']})"
         lines.append("| " + " | ".join(cells) + " |")
     write_atomic(store.root / "report.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     return write_atomic(store.root / "report.md", "\n".join(lines) + "\n")
@@ -132,5 +132,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
         state,
         seconds,
         row["why"],
-        row["log"],
+        row["key"],
     ]
