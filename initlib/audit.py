@@ -1,15 +1,13 @@
 """What an initialization did to a model, parameter by parameter, and what it left alone."""
 
-import html
 import math
-from dataclasses import astuple, dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    import pandas
+from initlib.tables import Table
 
 # E w^4 / (E w^2)^2. For N(0, 1) cut at +-2, with r = 4 phi(2) / (2 Phi(2) - 1) = 0.22626 the
 # moments are m2 = 1 - r and m4 = 3 m2 - 4 r.
@@ -53,8 +51,8 @@ class AuditRow:
     note: str
 
 
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, repr=False)
+class Audit(Table):
     """The table that `initialize` returns; print it, or take ``to_frame()``.
 
     Parameters
@@ -67,49 +65,17 @@ class Audit:
         The rules that filled nothing.
     """
 
+    row_type: ClassVar = AuditRow
+
     rows: tuple[AuditRow, ...]
     untouched: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
 
-    def to_frame(self) -> "pandas.DataFrame":
-        """Return the rows as a pandas DataFrame, a column for each field of `AuditRow`."""
-        import pandas  # only here: the package itself does without
-
-        return pandas.DataFrame([vars(row) for row in self.rows], columns=list(_HEADER))
-
-    def __str__(self) -> str:
-        table = [_HEADER, *map(_cells, self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in table
-        ]
-        return "\n".join([*lines, *self._remarks()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        def line(tag: str, cells: tuple[str, ...]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-        table = [line("th", _HEADER), *(line("td", _cells(row)) for row in self.rows)]
-        remarks = (f"<p>{html.escape(remark)}</p>" for remark in self._remarks())
-        return f"<table>{''.join(table)}</table>{''.join(remarks)}"
-
-    def _remarks(self) -> list[str]:
+    def remarks(self) -> list[str]:
+        """Return a line for each untouched parameter and each unused rule."""
         return [f"untouched: {name} ({reason})" for name, reason in self.untouched] + [
             f"unused rule: {rule}" for rule in self.unused
         ]
-
-
-_HEADER = tuple(field.name for field in fields(AuditRow))
-
-
-def _cells(row: AuditRow) -> tuple[str, ...]:
-    return tuple(
-        "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-        for value in astuple(row)
-    )
 
 
 def sample_std(tensor: Tensor) -> float | None:
