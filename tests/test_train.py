@@ -1,5 +1,7 @@
 """A replica is the network that would be trained alone; a diverging one takes no other along."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch.nn import functional
 
 import initlib
 from initlib.lab.data import Dataset, load
-from initlib.lab.stack import Stack, mlp
+from initlib.lab.stack import Activation, Stack, mlp
 from initlib.lab.train import Arm, batch_order, train
 from initlib.sampling import normal, stream_key
 
@@ -54,7 +56,7 @@ ARMS = [
 ]
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "linear"])
+@pytest.mark.parametrize("activation", get_args(Activation))
 @pytest.mark.parametrize(("momentum", "weight_decay"), [(0.9, 5e-4), (0.0, 0.0)])
 def test_each_replica_is_the_network_trained_alone(activation, momentum, weight_decay):
     options = {"activation": activation, "momentum": momentum, "weight_decay": weight_decay}

@@ -14,7 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Activation = Literal["relu", "tanh", "sigmoid", "linear"]
+Activation = Literal["relu", "tanh", "sigmoid", "linear", "lecun_tanh", "selu"]
+
+HEIGHT, STEEPNESS = 1.7159, 2 / 3  # LeCun et al. 1998, section 4.4
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
 
 # Each activation in place, and its part of the chain rule in terms of its output h.
 _ACTIVATIONS = {
@@ -22,6 +25,34 @@ _ACTIVATIONS = {
     "tanh": (torch.tanh_, lambda delta, h: delta.mul_(1 - h * h)),
     "sigmoid": (torch.sigmoid_, lambda delta, h: delta.mul_(h - h * h)),
     "linear": (lambda z: z, lambda delta, h: delta),
+    "lecun_tanh": (
+        lambda z: z.mul_(STEEPNESS).tanh_().mul_(HEIGHT),
+        lambda delta, h: delta.mul_(STEEPNESS * (HEIGHT - h * h / HEIGHT)),
+    ),
+    "selu": (
+        torch.selu_,
+        lambda delta, h: delta.mul_(
+            SELU_SCALE * torch.where(h > 0, 1, SELU_ALPHA) + h.clamp_max(0)
+        ),
+    ),
+}
+
+
+class LecunTanh(nn.Module):
+    """1.7159 tanh(2 x / 3), of LeCun et al. 1998."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to each element."""
+        return HEIGHT * torch.tanh(STEEPNESS * x)
+
+
+_MODULES = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "linear": nn.Identity,
+    "lecun_tanh": LecunTanh,
+    "selu": nn.SELU,
 }
 
 
@@ -32,13 +63,12 @@ def mlp(sizes: Sequence[int], activation: Activation = "relu") -> nn.Sequential:
     ----------
     sizes : sequence of int
         Inputs, hidden widths, outputs.
-    activation : {"relu", "tanh", "sigmoid", "linear"}
+    activation : {"relu", "tanh", "sigmoid", "linear", "lecun_tanh", "selu"}
         After each layer but the last.
     """
-    between = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
-        layers += [nn.utils.skip_init(nn.Linear, n_in, n_out), between[activation]()]
+        layers += [nn.utils.skip_init(nn.Linear, n_in, n_out), _MODULES[activation]()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -51,8 +81,8 @@ class Stack:
         From `mlp`, with their weights; they are copied.
     lr : sequence of float
         Learning rate of each.
-    activation : {"relu", "tanh", "sigmoid", "linear"}
-        That of the models.
+    activation
+        That of the models, as in `mlp`.
     momentum, weight_decay : float
         As in ``torch.optim.SGD``.
     """

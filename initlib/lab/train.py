@@ -103,7 +103,7 @@ def train(
         Hidden widths: [128] * 21 has 22 weight layers.
     steps : int
         Mini-batches.
-    activation : {"relu", "tanh", "sigmoid", "linear"}
+    activation : {"relu", "tanh", "sigmoid", "linear", "lecun_tanh", "selu"}
         After each hidden layer.
     batch_size : int
         Images in a mini-batch.
