@@ -1,4 +1,4 @@
-"""Interleaved timing: every round runs all candidates, there and back, so that drift hits all alike."""
+"""Interleaved timing: each round runs all candidates, there and back, so drift hits all alike."""
 
 import statistics
 import time
