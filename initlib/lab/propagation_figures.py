@@ -118,7 +118,7 @@ def _fraction(ratio: float) -> str:
 def _name_rules(forward: Axes, backward: Axes) -> None:
     places = {
         "fan_out": (forward, (1 / 24, 24), (8, 4)),
-        "glorot": (backward, (256, 2), (8, -18)),
+        "glorot": (backward, (300, 1), (-1, -8)),
         "lecun": (backward, (10, 10), (-8, 5)),
         "he": (backward, (64, 64), (-8, 5)),
     }
