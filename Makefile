@@ -27,7 +27,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 unit: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests initlib
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --doctest-modules tests initlib
 
 nbval: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope -o filterwarnings= \
