@@ -8,12 +8,16 @@ what differs on purpose. The reading order of the modules:
 2. fans and laws: `fans`, `fills` (no fans needed), `variance` (the one law), `schemes` (its names),
    `structured` (identities), `units` (sparse, unit rows), `orthogonal`;
 3. activations: `activations`, `callables`, `quadrature`, `closed_forms`, `moments`, `gains`;
-4. whole models: `parameters`, `rules`, `apply`, `audit`.
+4. whole models: `parameters`, `rules`, `apply`, `audit` (a `tables`);
+5. whole models on data: `rehearsal` runs them, `spread` measures, `products` are what is measured,
+   `adaptive` scales them (`adaptive_pass`, `adaptive_report`).
 """
 
 from importlib.metadata import version
 
 from initlib.activations import ACTIVATIONS, Activation, activation
+from initlib.adaptive import lsuv_
+from initlib.adaptive_report import LsuvReport, LsuvRow
 from initlib.apply import initialize
 from initlib.audit import Audit, AuditRow
 from initlib.callables import as_activation
@@ -73,6 +77,8 @@ __all__ = [
     "Fans",
     "GainReport",
     "Law",
+    "LsuvReport",
+    "LsuvRow",
     "Moments",
     "activation",
     "as_activation",
@@ -100,6 +106,7 @@ __all__ = [
     "kaiming_uniform_",
     "lecun_normal_",
     "lecun_uniform_",
+    "lsuv_",
     "moments",
     "normal",
     "normal_",

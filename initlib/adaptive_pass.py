@@ -1,0 +1,197 @@
+"""One forward pass of a model, in which each weight is scaled where data first come to it."""
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from initlib.adaptive_report import LsuvReport, LsuvRow
+from initlib.fans import WEIGHT_LAYERS
+from initlib.parameters import ModelParameter, model_parameters
+from initlib.products import Product, input_products, output_product
+from initlib.spread import spread
+
+
+class ScalingPass:
+    """Hooks on the layers of a model that scale its weights, and the report of what they did.
+
+    A layer that is linear in its weight need not be run again to know what it returns once the
+    weight is scaled. Its hook returns just that, so that what follows sees final values.
+
+    Parameters
+    ----------
+    model : Module
+    std, centred, tol, max_passes
+        As in `lsuv_`.
+    """
+
+    def __init__(
+        self, model: nn.Module, std: float, centred: bool, tol: float, max_passes: int
+    ) -> None:
+        self._model, self._std, self._centred = model, std, centred
+        self._tol, self._max_passes = tol, max_passes
+        tensors = dict(model.named_parameters(remove_duplicate=False))
+        self._parameters = {id(tensors[p.name]): p for p in model_parameters(model)}
+        for parameter in self._parameters.values():
+            if parameter.tensor.is_meta:
+                raise ValueError(f"{parameter.name} is {parameter.obstacle}")
+        self._called: set[nn.Module] = set()
+        self._rows: dict[str, LsuvRow] = {}
+        self._runs_again = False
+
+    def hooks(self) -> ExitStack:
+        """Hook the layers, until the context that is returned is left."""
+        stack = ExitStack()
+        for layer in self._model.modules():
+            if isinstance(layer, WEIGHT_LAYERS):
+                before = layer.register_forward_pre_hook(self._on_inputs, with_kwargs=True)
+                after = layer.register_forward_hook(self._on_output, prepend=True, with_kwargs=True)
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+        return stack
+
+    def report(self) -> LsuvReport:
+        """Return what was done.
+
+        Raises
+        ------
+        ValueError
+            If no weight was scaled.
+        """
+        if not self._rows:
+            kinds = ", ".join(kind.__name__.strip("_") for kind in WEIGHT_LAYERS)
+            raise ValueError(f"the model called no layer that has a weight to scale ({kinds})")
+        scaled = {name.partition("[")[0] for name in self._rows}
+        layers = set(map(_layer_name, scaled))
+        untouched = tuple(
+            (parameter.name, self._reason(parameter))
+            for parameter in self._parameters.values()
+            if parameter.role in ("weight", "other") and parameter.name not in scaled
+            if not (parameter.obstacle and _layer_name(parameter.name) in layers)
+        )
+        return LsuvReport(tuple(self._rows.values()), untouched)
+
+    def _reason(self, parameter: ModelParameter) -> str:
+        layer = self._model.get_submodule(_layer_name(parameter.name))
+        if not isinstance(layer, WEIGHT_LAYERS):
+            return f"{type(layer).__name__} is not a layer that is scaled"
+        if layer not in self._called:
+            return "its layer was not called"
+        return parameter.obstacle or "it acts on the state of the layer"
+
+    def _on_inputs(self, layer: nn.Module, args: tuple, kwargs: dict) -> None:
+        self._called.add(layer)
+        if not self._runs_again:
+            for product, output in input_products(layer, args, kwargs):
+                self._scale(layer, product, output)
+
+    def _on_output(self, layer: nn.Module, args: tuple, kwargs: dict, output: Any) -> Any:
+        product = output_product(layer)
+        if self._runs_again or product is None:
+            return output
+        again = None if product.is_exact else partial(self._again, layer, args, kwargs)
+        if isinstance(output, tuple):  # of attention: its output and its weights
+            return self._scale(layer, product, output[0], again), *output[1:]
+        return self._scale(layer, product, output, again)
+
+    def _again(self, layer: nn.Module, args: tuple, kwargs: dict) -> Tensor:
+        self._runs_again = True
+        try:
+            output = layer(*args, **kwargs)
+        finally:
+            self._runs_again = False
+        return output[0] if isinstance(output, tuple) else output
+
+    def _scale(
+        self,
+        layer: nn.Module,
+        product: Product,
+        output: Tensor,
+        again: Callable[[], Tensor] | None = None,
+    ) -> Tensor:
+        """Scale a weight at its first use; return the output that the layer has with it."""
+        parameter = self._parameters[id(product.parameter)]
+        name = f"{parameter.name}[{product.block}]" if product.block else parameter.name
+        where = f"{name}: the output of its {type(layer).__name__}"
+        units = product.units if self._centred else None
+        mean, std = _measure(where, output, units, must_vary=name not in self._rows)
+        if name in self._rows:
+            self._rows[name] = self._used_again(self._rows[name], std)
+            return output
+        centres = self._centred and product.shift is not None
+        before, scale, passes = std, 1.0, 0
+        while passes == 0 or self._is_off(std, output.dtype):
+            if passes == self._max_passes:
+                raise ValueError(
+                    f"{where}, scaled {passes} times, has std {std:.4g}, not {self._std:.4g}: it "
+                    "does not follow the weight, as under spectral_norm. Scale the model before "
+                    "its weights are parametrized"
+                )
+            factor = self._std / std
+            product.scale_(factor, mean if centres else None)
+            scale, passes = scale * factor, passes + 1
+            if again is None:
+                output = (output.sub_(mean) if centres else output).mul_(factor)
+                std = self._std
+            else:
+                output = again()
+                mean, std = _measure(where, output, units)
+        self._rows[name] = LsuvRow(
+            parameter=name,
+            layer=type(layer).__name__,
+            before=before,
+            after=std,
+            scale=scale,
+            passes=passes,
+            calls=1,
+            later=None,
+            note=_note(parameter, self._centred and not centres),
+        )
+        return output
+
+    def _is_off(self, std: float, dtype: torch.dtype) -> bool:
+        return abs(std / self._std - 1) > max(self._tol, torch.finfo(dtype).eps)
+
+    def _used_again(self, row: LsuvRow, std: float) -> LsuvRow:
+        earlier = std if row.later is None else row.later
+        farthest = max(earlier, std, key=lambda later: abs(later - self._std))
+        return replace(row, calls=row.calls + 1, later=farthest)
+
+
+def _measure(
+    where: str, output: Tensor, units: int | None, must_vary: bool = True
+) -> tuple[Tensor, float]:
+    """Return mean and standard deviation; refuse a signal that no factor brings to a target."""
+    mean, std = spread(output, units)
+    if not math.isfinite(std):
+        raise ValueError(
+            f"{where} has std {std}: look for values that are not finite in the batch and in the "
+            "weights, or give more than one sample"
+        )
+    rounding = torch.finfo(output.dtype).eps * mean.square().mean().sqrt().item()
+    if must_vary and std <= rounding:
+        raise ValueError(
+            f"{where} does not vary (std {std:.3g}): look for a batch of equal samples, zero "
+            "weights, or dead units before it"
+        )
+    return mean, std
+
+
+def _note(parameter: ModelParameter, lacks_bias: bool) -> str:
+    notes = [f"tied to {other}" for other in sorted(parameter.owners)[1:]]
+    if parameter.frozen:
+        notes.append("frozen")
+    if lacks_bias:
+        notes.append("no bias to centre by")
+    return "; ".join(notes)
+
+
+def _layer_name(parameter: str) -> str:
+    """Return the name of the layer that has a parameter, or that a parametrization computes for."""
+    layer, computed, _ = f".{parameter}".partition(".parametrizations.")
+    return (layer if computed else layer.rpartition(".")[0]).removeprefix(".")
