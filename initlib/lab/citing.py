@@ -26,7 +26,7 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "–": "--",
     "—": "---",
     "‘": "`",
@@ -99,8 +99,11 @@ def latex(text: str) -> str:
     --------
     >>> print(latex("50 % of units at $x_1$, σ ≈ 1"))
     50 \% of units at $x_1$, \ensuremath{\sigma} \ensuremath{\approx} 1
+    >>> print(latex('Some "shrink".'))
+    Some ``shrink''.
     """
-    parts = text.split("$")
+    # The straight quotation mark is not in LaTeX's default encoding.
+    parts = re.sub(r'"([^"]*)"', r"“\1”", text).split("$")
     if len(parts) % 2 == 0:
         raise ValueError(f"a dollar sign without its partner in {text!r}")
     for i in range(0, len(parts), 2):
