@@ -6,7 +6,7 @@ what differs on purpose. The reading order of the modules:
 1. random values: `streams` defines the bits, `compiled` is their fast form, `truncated` the cut
    normal law, `sampling` fills a target (`targets`) from them;
 2. fans and laws: `fans`, `fills` (no fans needed), `variance` (the one law), `schemes` (its names),
-   `structured` (identities), `units` (sparse, unit rows), `orthogonal`;
+   `structured` (identities), `units` (sparse, unit rows), `orthogonal` on `haar`;
 3. activations: `activations`, `callables`, `quadrature`, `closed_forms`, `moments`, `gains`;
 4. whole models: `parameters`, `rules`, `apply`, `audit` (a `tables`);
 5. whole models on data: `rehearsal` runs them, `spread` measures, `products` are what is measured,

@@ -18,6 +18,7 @@ from torch.nn import init as torch_init
 
 import initlib as init
 from initlib import compat
+from initlib.lab.paths import ROOT
 
 DEPRECATED = [name for name in torch_init.__all__ if f"{name}_" in torch_init.__all__]
 CURRENT = [name for name in torch_init.__all__ if name not in DEPRECATED]
@@ -431,3 +432,12 @@ def test_every_difference_is_in_the_table_and_held_to_its_word():
     assert [function for function, _ in rows] == [function for function, _, _ in DIFFERENCES]
     for (_, text), (_, phrase, _) in zip(rows, DIFFERENCES, strict=True):
         assert phrase in text
+
+
+def test_the_readme_lists_the_same_differences():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\*", "*")
+    for function, text in rows_of_the_table():
+        row = f"| {text} |".replace("``", "`")
+        assert any(
+            line.startswith(f"| {function} |") and row in line for line in readme.split("\n")
+        )
