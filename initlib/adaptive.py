@@ -121,9 +121,9 @@ def lsuv_(
     tol = check_number("tol", tol, low=0)
     scaling = ScalingPass(model, std, centred, tol, max_passes)
     key = stream_key(seed)
-    with all_or_nothing(model):
+    with all_or_nothing(model), rehearsal(model):
         if start is not None:
             initialize(model, start, key)
-        with rehearsal(model), scaling.hooks():
+        with scaling.hooks():
             call(model, batch)
         return scaling.report()

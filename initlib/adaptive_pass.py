@@ -14,7 +14,7 @@ from initlib.adaptive_report import LsuvReport, LsuvRow
 from initlib.fans import WEIGHT_LAYERS
 from initlib.parameters import ModelParameter, model_parameters
 from initlib.products import Product, input_products, output_product
-from initlib.spread import spread
+from initlib.spread import Spread, spread
 
 
 class ScalingPass:
@@ -33,7 +33,7 @@ class ScalingPass:
     def __init__(
         self, model: nn.Module, std: float, centred: bool, tol: float, max_passes: int
     ) -> None:
-        self._model, self._std, self._centred = model, std, centred
+        self._model, self._target, self._centred = model, std, centred
         self._tol, self._max_passes = tol, max_passes
         tensors = dict(model.named_parameters(remove_duplicate=False))
         self._parameters = {id(tensors[p.name]): p for p in model_parameters(model)}
@@ -118,34 +118,41 @@ class ScalingPass:
         parameter = self._parameters[id(product.parameter)]
         name = f"{parameter.name}[{product.block}]" if product.block else parameter.name
         where = f"{name}: the output of its {type(layer).__name__}"
-        units = product.units if self._centred else None
-        mean, std = _measure(where, output, units, must_vary=name not in self._rows)
+        now, std = self._measure(where, product, output)
         if name in self._rows:
             self._rows[name] = self._used_again(self._rows[name], std)
             return output
         centres = self._centred and product.shift is not None
         before, scale, passes = std, 1.0, 0
-        while passes == 0 or self._is_off(std, output.dtype):
-            if passes == self._max_passes:
-                raise ValueError(
-                    f"{where}, scaled {passes} times, has std {std:.4g}, not {self._std:.4g}: it "
-                    "does not follow the weight, as under spectral_norm. Scale the model before "
-                    "its weights are parametrized"
-                )
-            factor = self._std / std
-            product.scale_(factor, mean if centres else None)
+        while True:
+            _refuse_dead(where, product, now, std, output.dtype)
+            factor = self._target / std
+            product.scale_(factor, now.means if centres else None)
             scale, passes = scale * factor, passes + 1
             if again is None:
-                output = (output.sub_(mean) if centres else output).mul_(factor)
-                std = self._std
-            else:
-                output = again()
-                mean, std = _measure(where, output, units)
+                output = output.sub_(now.means.to(output.dtype)) if centres else output
+                output, std, across = output.mul_(factor), self._target, now.across * factor
+                break
+            output = again()
+            now, std = self._measure(where, product, output)
+            across = now.across
+            off = abs(std / self._target - 1)
+            if centres:
+                off = max(off, now.means.abs().max().item() / self._target)
+            if off <= max(self._tol, torch.finfo(output.dtype).eps):
+                break
+            if passes == self._max_passes:
+                raise ValueError(
+                    f"{where} is off its target std {self._target:.4g} by {off:.2g} of it after "
+                    f"{passes} passes: it does not follow the weight and bias, as under "
+                    "spectral_norm. Scale the model before its weights are parametrized"
+                )
         self._rows[name] = LsuvRow(
             parameter=name,
             layer=type(layer).__name__,
             before=before,
             after=std,
+            across=across,
             scale=scale,
             passes=passes,
             calls=1,
@@ -154,32 +161,32 @@ class ScalingPass:
         )
         return output
 
-    def _is_off(self, std: float, dtype: torch.dtype) -> bool:
-        return abs(std / self._std - 1) > max(self._tol, torch.finfo(dtype).eps)
+    def _measure(self, where: str, product: Product, output: Tensor) -> tuple[Spread, float]:
+        now = spread(output, product.units, centred=self._centred)
+        std = now.across if self._centred else now.pooled
+        if not math.isfinite(std):
+            raise ValueError(
+                f"{where} has std {std}: look for values that are not finite in the batch and in "
+                "the weights, or give more than one sample"
+            )
+        return now, std
 
     def _used_again(self, row: LsuvRow, std: float) -> LsuvRow:
         earlier = std if row.later is None else row.later
-        farthest = max(earlier, std, key=lambda later: abs(later - self._std))
+        farthest = max(earlier, std, key=lambda later: abs(later - self._target))
         return replace(row, calls=row.calls + 1, later=farthest)
 
 
-def _measure(
-    where: str, output: Tensor, units: int | None, must_vary: bool = True
-) -> tuple[Tensor, float]:
-    """Return mean and standard deviation; refuse a signal that no factor brings to a target."""
-    mean, std = spread(output, units)
-    if not math.isfinite(std):
+def _refuse_dead(where: str, product: Product, now: Spread, std: float, dtype: torch.dtype) -> None:
+    """Raise an error if no variance, or none but that of the biases, is there to be scaled."""
+    means = now.means.flatten()
+    rounding = torch.finfo(dtype).eps * means.square().mean().sqrt().item()
+    is_bias = product.bias is not None and now.across <= rounding
+    if std <= rounding or (is_bias and (means - product.bias).abs().max() <= rounding):
         raise ValueError(
-            f"{where} has std {std}: look for values that are not finite in the batch and in the "
-            "weights, or give more than one sample"
+            f"{where} does not vary with the sample (std {now.across:.3g}): look for a batch of "
+            "equal samples, zero weights, or dead units before it"
         )
-    rounding = torch.finfo(output.dtype).eps * mean.square().mean().sqrt().item()
-    if must_vary and std <= rounding:
-        raise ValueError(
-            f"{where} does not vary (std {std:.3g}): look for a batch of equal samples, zero "
-            "weights, or dead units before it"
-        )
-    return mean, std
 
 
 def _note(parameter: ModelParameter, lacks_bias: bool) -> str:

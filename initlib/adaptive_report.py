@@ -20,6 +20,9 @@ class LsuvRow:
     before, after : float
         Standard deviation at the first use, before and after scaling. Where the output is linear
         in the weight the latter is the target, and not measured again.
+    across : float
+        The standard deviation after scaling over samples alone, each unit around its own mean: what
+        is left of the differences between the samples. NaN for a single sample.
     scale : float
         What the weight was multiplied by.
     passes : int
@@ -36,6 +39,7 @@ class LsuvRow:
     layer: str
     before: float
     after: float
+    across: float
     scale: float
     passes: int
     calls: int

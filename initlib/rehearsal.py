@@ -1,4 +1,4 @@
-"""Running a model on data so that it is afterwards what it was before."""
+"""Running a model on data so that afterwards all is as before, but for what is meant to change."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,20 +9,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 
-def call(model: nn.Module, batch: Any) -> Any:
-    """Call the model with a batch: a tuple holds its arguments, a mapping its keywords."""
-    if isinstance(batch, Mapping):
-        return model(**batch)
-    return model(*batch) if isinstance(batch, tuple) else model(batch)
-
-
 @contextmanager
 def rehearsal(model: nn.Module) -> Iterator[None]:
-    """Evaluate without gradients, then put modes, buffers and random generators back.
+    """Keep gradients and dropout off; afterwards put modes and buffers back.
 
-    Layers are in evaluation mode, so that dropout is off. Those with running statistics, such as
-    batch norm, keep the mode they are in: in training mode the signals are those of a training
-    step. Attention takes its ordinary path, on which hooks are called.
+    Layers are in evaluation mode. Those with running statistics, such as batch norm, keep the mode
+    they are in: in training mode the signals are those of a training step. Attention takes its
+    ordinary path, on which hooks are called, and autocast does not remember weights, which may
+    change.
     """
     modes = [(layer, layer.training) for layer in model.modules()]
     buffers = [
@@ -30,21 +24,36 @@ def rehearsal(model: nn.Module) -> Iterator[None]:
         for layer in model.modules()
         for name, buffer in layer.named_buffers(recurse=False)
     ]
-    gpus = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     had_fast_path = torch.backends.mha.get_fastpath_enabled()
+    had_cache = torch.is_autocast_cache_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
+        torch.set_autocast_cache_enabled(False)
+        torch.clear_autocast_cache()
         for layer, was_training in modes:
             layer.training = was_training and isinstance(layer, _NormBase)
-        with torch.no_grad(), torch.random.fork_rng(sorted(gpus)):
+        with torch.no_grad():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(had_fast_path)
+        torch.set_autocast_cache_enabled(had_cache)
         for layer, was_training in modes:
             layer.training = was_training
         for layer, name, buffer, values in buffers:
             layer._buffers[name] = buffer
             buffer.detach().copy_(values)
+
+
+def call(model: nn.Module, batch: Any) -> Any:
+    """Call the model with a batch, and leave the states of random generators as they were.
+
+    A tuple holds the model's arguments, a mapping its keywords; all else is one argument.
+    """
+    gpus = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(sorted(gpus)):
+        if isinstance(batch, Mapping):
+            return model(**batch)
+        return model(*batch) if isinstance(batch, tuple) else model(batch)
 
 
 @contextmanager

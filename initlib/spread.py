@@ -1,63 +1,84 @@
-"""The mean and the standard deviation of a signal, exact to the last digits at the cost of reading.
+"""How a signal is spread, over samples and over units, exact to the last digits at one reading.
 
 The sum of squares is taken in rows of a few thousand elements, in the precision of the signal, and
 the rows are added in float64: as exact as float64 throughout, at the speed of a dot product. Where
-the mean is so large that it would cancel, the signal is read a second time, as deviations from it.
+the means are so large that they would cancel, the signal is read again, as deviations from them.
 """
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 _ROW = 1 << 12  # terms added in float32: relative errors of 1e-8, an eighth of its epsilon
-_SMALL = 1e-30  # mean square from which on squares are far from the ends of the float32 range
 _PART = 1 << 16  # elements copied at once: they stay in a core's second-level cache
+_SMALL = 1e-30  # mean square from which on squares are far from the ends of the float32 range
+_ROUGH = 1e-3  # share of the squares that is still exact to five digits as a difference
 
 
-def spread(signal: Tensor, units: int | None = None) -> tuple[Tensor, float]:
-    """Return the mean of a signal, and its standard deviation around it.
+class Spread(NamedTuple):
+    """Mean and standard deviations of a signal.
+
+    Parameters
+    ----------
+    means : Tensor
+        Of each unit over the samples, float64, in a shape that broadcasts against the signal.
+    pooled : float
+        Standard deviation of all values around the mean of all: the root of the unbiased variance,
+        as ``Tensor.std``; NaN for a single value.
+    across : float
+        Over the samples alone: the root of the mean over units of each unit's unbiased variance
+        around its own mean; NaN for a single sample.
+    """
+
+    means: Tensor
+    pooled: float
+    across: float
+
+
+def spread(signal: Tensor, units: int = -1, *, centred: bool = False) -> Spread:
+    """Return the means of the units of a signal, and its standard deviations.
 
     Parameters
     ----------
     signal : Tensor
-        Any shape, layout and float dtype.
-    units : int, optional
-        The dimension of the units of a layer, such as -1 for the output of a linear layer. Each
-        then has its own mean over all other dimensions, the samples, and the variances around them
-        are averaged: the differences between the means do not count.
-
-    Returns
-    -------
-    mean : Tensor
-        float64, of no dimension; with `units`, of a shape that broadcasts against the signal.
-    std : float
-        The root of the unbiased variance, NaN for fewer than two values (of each unit).
+        Any layout and float dtype, of at least one dimension.
+    units : int
+        The dimension of the units; all others are those of the samples.
+    centred : bool
+        Which standard deviation is wanted to the last digits: ``across``, else ``pooled``. The
+        other one has five.
 
     Examples
     --------
     >>> import torch
     >>> from initlib.spread import spread
-    >>> signal = torch.tensor([[1.0, 11.0], [3.0, 13.0]])  # two samples of two units
-    >>> [round(float(value), 4) for value in spread(signal)]
-    [7.0, 5.8878]
-    >>> mean, std = spread(signal, units=-1)
-    >>> mean.tolist(), round(std, 4)
-    ([[2.0, 12.0]], 1.4142)
+    >>> means, pooled, across = spread(torch.tensor([[1.0, 11.0], [3.0, 13.0]]))
+    >>> means.tolist(), round(pooled, 4), round(across, 4)
+    ([[2.0, 12.0]], 5.8878, 1.4142)
     """
-    axes = [axis for axis in range(signal.ndim) if units is None or axis != units % signal.ndim]
-    count = math.prod(signal.shape[axis] for axis in axes)
-    freedom = signal.numel() - signal.numel() // max(count, 1)
+    count, width = signal.numel(), signal.shape[units]
+    samples = count // max(width, 1)
     wide = torch.promote_types(signal.dtype, torch.float32)
-    mean = signal.sum(axes, keepdim=units is not None, dtype=wide).double() / max(count, 1)
-    if not freedom:
-        return mean, math.nan
+    axes = [axis for axis in range(signal.ndim) if axis != units % signal.ndim]
+    sums = signal.sum(axes, keepdim=True, dtype=wide) if axes else signal.to(wide)
+    means = sums.double() / max(samples, 1)
+    if samples < 2:
+        return Spread(means, means.std().item() if count > 1 else math.nan, math.nan)
     total = sum(map(_sum_of_squares, _in_memory_order(signal)))
-    of_means = count * mean.square().sum().item()
-    if of_means <= total / 2 and _SMALL < total / signal.numel() < 1 / _SMALL:
-        return mean, math.sqrt((total - of_means) / freedom)
-    return mean, math.sqrt(_sum_of_deviations(signal, mean) / freedom)
+    within = total - samples * means.square().sum().item()
+    wanted = within if centred else within + samples * _sum_around_mean(means)
+    is_safe = _SMALL < total / count < 1 / _SMALL and within > _ROUGH * total
+    if not (is_safe and 2 * wanted > total):
+        means, within = _read_again(signal, means, axes)
+    pooled = math.sqrt((within + samples * _sum_around_mean(means)) / (count - 1))
+    return Spread(means, pooled, math.sqrt(within / (count - width)))
+
+
+def _sum_around_mean(means: Tensor) -> float:
+    return (means - means.mean()).square().sum().item()
 
 
 def _in_memory_order(signal: Tensor) -> Iterator[Tensor]:
@@ -77,10 +98,14 @@ def _sum_of_squares(values: Tensor) -> float:
     return rows.double().square().sum().item() + rest.item() ** 2
 
 
-def _sum_of_deviations(signal: Tensor, mean: Tensor) -> float:
-    longest = max(range(signal.ndim), key=lambda axis: signal.shape[axis])
+def _read_again(signal: Tensor, means: Tensor, axes: list[int]) -> tuple[Tensor, float]:
+    """Correct the means by the deviations from them, and sum the squares of these, in float64."""
+    longest = max(axes, key=lambda axis: signal.shape[axis])
     step = max(1, _PART * signal.shape[longest] // signal.numel())
-    parts = zip(
-        signal.split(step, longest), mean.expand_as(signal).split(step, longest), strict=True
-    )
-    return sum((part.double() - centre).square().sum().item() for part, centre in parts)
+    sums, squares = torch.zeros_like(means), 0.0
+    for part in signal.split(step, longest):
+        deviations = part.double() - means
+        sums += deviations.sum(axes, keepdim=True)
+        squares += deviations.square_().sum().item()
+    samples = signal.numel() // means.numel()
+    return means + sums / samples, max(squares - sums.square().sum().item() / samples, 0.0)
