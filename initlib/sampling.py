@@ -22,7 +22,7 @@ from initlib.streams import (
     stream_key,
     uniform_groups,
 )
-from initlib.targets import BLOCK, Array, blocks, check_target, inner_bounds
+from initlib.targets import Array, blocks, check_target, inner_bounds
 from initlib.truncated import CENTRAL, central_groups, central_scale, rejected_groups
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "uniform",
 ]
 
+_SHARE = 1 << 21  # elements for each thread: a millisecond of work, ten times what a thread costs
 _SUBBLOCK = 1 << 16  # elements whose ChaCha state stays in a core's second-level cache
 
 
@@ -214,7 +215,7 @@ def _fill(
             part[...] = out.reshape(part.shape)
 
     parts = blocks(view, offset)
-    workers = min(torch.get_num_threads(), -(-math.prod(view.shape) // BLOCK))
+    workers = min(torch.get_num_threads(), math.prod(view.shape) // _SHARE)
     if workers <= 1:
         for part in parts:
             fill(part)

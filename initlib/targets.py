@@ -8,7 +8,7 @@ import torch
 
 Array = torch.Tensor | np.ndarray
 
-BLOCK = 1 << 18  # elements of one task: enough work to pay for waking a thread
+BLOCK = 1 << 18  # elements filled at once; bounds what a strided or a bfloat16 target needs
 
 
 def check_target(target: Array, what: str = "tensor", floating: bool = True) -> None:

@@ -132,7 +132,7 @@ def test_threads_do_not_change_a_bit(dtype, path):
     try:
         for workers in (1, 2, 7, 16):
             torch.set_num_threads(workers)
-            filled.append(fill_normal_(torch.empty(3, 400_001, dtype=dtype), KEY, 0, 1))
+            filled.append(fill_normal_(torch.empty(3, 1_500_001, dtype=dtype), KEY, 0, 1))
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(filled[0], other) for other in filled[1:])
