@@ -397,8 +397,10 @@ def test_any_float_dtype(dtype, tolerance):
 
 
 def test_a_layer_under_autocast():
+    """Autocast remembers the weights that it has rounded: not those of before."""
     model, batch = mlp(depth=4), normal("autocast", 128, 64)
     with torch.autocast("cpu", torch.bfloat16):
+        model(batch)
         lsuv_(model, batch)
         for signal, _ in signals(model, batch).values():
             assert signal.dtype == torch.bfloat16
@@ -474,7 +476,7 @@ def test_batch_norm_keeps_the_mode_it_is_in(training):
     assert abs(pooled_std(model(batch).detach()) - 1) > 0.1
 
 
-def test_dropout_is_off_and_the_fused_path_of_attention_is_avoided():
+def test_the_fused_path_of_attention_is_avoided():
     """In evaluation mode without gradients torch runs a whole encoder layer in one call, and no
     hook is called; padding makes it use nested tensors."""
     layer = nn.TransformerEncoderLayer(16, 2, 24, dropout=0.5, batch_first=True)
@@ -493,8 +495,16 @@ def test_dropout_is_off_and_the_fused_path_of_attention_is_avoided():
         assert pooled_std(signal) == pytest.approx(1, abs=TOLERANCE)
 
 
+def test_dropout_changes_nothing():
+    models = [mlp(depth=3), mlp(depth=3)]
+    models[1].insert(2, nn.Dropout(0.5))
+    batch = normal("dropout", 30, 64)
+    scales = [[row.scale for row in lsuv_(model, batch, start="eye").rows] for model in models]
+    assert scales[0] == scales[1]
+
+
 def test_the_model_is_left_in_its_modes_without_hooks_or_gradients():
-    model = convolutions()
+    model = convolutions().append(Forgets())
     model[3].eval()
     model[0].weight.requires_grad_(False)
     modes = [layer.training for layer in model.modules()]
@@ -567,14 +577,14 @@ class Fails(nn.Module):
 
 
 class Forgets(nn.Module):
-    """Puts another buffer in the place of its own."""
+    """Puts another buffer in the place of its own, and draws a number."""
 
     def __init__(self):
         super().__init__()
         self.register_buffer("seen", torch.zeros(3))
 
     def forward(self, x):
-        self.seen = self.seen + 1
+        self.seen = self.seen + torch.rand(())
         return x
 
 
