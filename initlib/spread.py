@@ -14,7 +14,7 @@ from torch import Tensor
 
 _ROW = 1 << 12  # terms added in float32: relative errors of 1e-8, an eighth of its epsilon
 _PART = 1 << 16  # elements copied at once: they stay in a core's second-level cache
-_SMALL = 1e-30  # mean square from which on squares are far from the ends of the float32 range
+_SMALL = 1e-30  # mean square from which on the squares of most values are normal float32 numbers
 _ROUGH = 1e-3  # share of the squares that is still exact to five digits as a difference
 
 
@@ -70,8 +70,8 @@ def spread(signal: Tensor, units: int = -1, *, centred: bool = False) -> Spread:
     total = sum(map(_sum_of_squares, _in_memory_order(signal)))
     within = total - samples * means.square().sum().item()
     wanted = within if centred else within + samples * _sum_around_mean(means)
-    is_safe = _SMALL < total / count < 1 / _SMALL and within > _ROUGH * total
-    if not (is_safe and 2 * wanted > total):
+    is_rough = total < _SMALL * count or within < _ROUGH * total
+    if is_rough or not 2 * wanted > total:
         means, within = _read_again(signal, means, axes)
     pooled = math.sqrt((within + samples * _sum_around_mean(means)) / (count - 1))
     return Spread(means, pooled, math.sqrt(within / (count - width)))

@@ -39,7 +39,7 @@ SIGNALS = {
     "different units": (0.3 * IMAGES + CENTRES, 1),
     "almost equal samples": (1e-5 * IMAGES + CENTRES, 1),
     "far from zero": (IMAGES + 1000, 1),
-    "tiny": (1e-25 * IMAGES, 1),
+    "tiny": (2e-22 * IMAGES, 1),
     "huge": (1e25 * IMAGES, 1),
     "float64": (IMAGES.double() * 1e-12 + 1, 1),
     "half": (noise("half", 300, 70).half() * 300, -1),
