@@ -294,6 +294,8 @@ def test_every_layer_has_unit_std_in_a_fresh_pass(case, start):
     assert rows.keys() == found.keys() - ({"head.weight"} if case == "tied weights" else set())
     off = {name: pooled_std(found[name][0]) - 1 for name in rows}
     assert {name: error for name, error in off.items() if abs(error) > TOLERANCE} == {}
+    for name, row in rows.items():
+        assert row.across == pytest.approx(across_samples(*found[name])[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("case", ["mlp", "residual", "registered in another order", "one layer"])
@@ -382,11 +384,11 @@ def test_a_bias_is_scaled_with_its_weight():
     assert row.scale == pytest.approx(1 / row.before)
 
 
-# Weights are rounded once more: a relative error of at most 2^-9 in bfloat16 and 2^-12 in float16,
-# for each of the 4096 of a layer on its own. What is left of it in the std is far below that.
+# Each weight is rounded once more, by at most 2^-9 of it in bfloat16 and 2^-12 in float16, and so
+# is each output. In the std of a layer the errors average out to less; those of eight add up.
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
-    [(torch.float64, 1e-12), (torch.float16, 2e-4), (torch.bfloat16, 1e-3)],
+    [(torch.float64, 1e-12), (torch.float16, 5e-4), (torch.bfloat16, 4e-3)],
 )
 def test_any_float_dtype(dtype, tolerance):
     model, batch = mlp(depth=8).to(dtype), normal("dtype", 128, 64).to(dtype)
@@ -404,7 +406,7 @@ def test_a_layer_under_autocast():
         lsuv_(model, batch)
         for signal, _ in signals(model, batch).values():
             assert signal.dtype == torch.bfloat16
-            assert pooled_std(signal) == pytest.approx(1, abs=1e-3)
+            assert pooled_std(signal) == pytest.approx(1, abs=4e-3)
 
 
 # --- which use of a weight, which mode of the model ----------------------------------------------
@@ -745,8 +747,8 @@ def test_the_bias_of_a_gate_takes_the_mean_of_its_product_and_is_not_scaled(kind
 
 @pytest.mark.parametrize(("phi", "limit"), [(nn.Sigmoid, 1e-4), (nn.Softplus, 1e-2)])
 def test_pooled_variance_hides_that_all_samples_became_one(phi, limit):
-    """Fifteen layers of 100: unit variance as published, and yet none between samples. Measured
-    are 2e-6 for sigmoid and 4e-4 for softplus; ReLU, whose means are smaller, keeps over 0.1."""
+    """Fifteen layers of 100: unit variance as published, and yet next to none between samples:
+    about 2e-6 under sigmoid and 4e-4 under softplus; ReLU, whose means are smaller, keeps 0.3."""
     batch = normal("depth", 200, 100)
 
     def last(phi: type[nn.Module], centred: bool) -> tuple[Tensor, int]:
