@@ -74,6 +74,17 @@ def test_an_estimate_brings_its_error_and_p(claims):
     assert [claim["n"] for claim in results(claims)["claims"]] == [8, 8]
 
 
+def test_cells_may_be_estimates_of_one_n(claims):
+    samples = np.array([0.9, 1.0, 1.1] * 10)
+    cells = {"low": estimate(samples), "high": estimate(samples + 8)}
+    claims.state("cells", "Both are one", within(4), predicted=dict.fromkeys(cells, 1.0))
+    assert claims.measure("cells", cells) == "holds in part"
+    cells["high"] = estimate([1.0, 1.1])
+    claims.state("uneven", "Both are one", within(4), predicted=dict.fromkeys(cells, 1.0))
+    with pytest.raises(ValueError, match=r"different n, \[2, 30\]"):
+        claims.measure("uneven", cells)
+
+
 def test_what_is_not_finite_is_null_in_the_file(claims):
     claims.check("loss", "The loss is 1.", measured=[1.0, np.nan], rule=exact(), predicted=1.0)
     claims.record("diverged-at", np.inf, unit="steps")

@@ -147,7 +147,7 @@ class Claims:
     def measure(
         self,
         id: str,
-        measured: Values | Estimate,
+        measured: Values | Estimate | Mapping[str, Estimate],
         se: Values | None = None,
         n: int | None = None,
     ) -> Verdict:
@@ -157,8 +157,9 @@ class Claims:
         ----------
         id : str
             A claim that was stated.
-        measured : float, array_like, mapping of str to float, or Estimate
-            One value, or one for each cell. An estimate brings its own se, n and p.
+        measured : float, array_like, Estimate, or mapping of str to float or Estimate
+            One value, or one for each cell. An estimate brings its own se, n and p; those of
+            several cells come from the same number of replicates and have no p.
         se : float, array_like or mapping, optional
             Its standard error.
         n : int, optional
@@ -184,6 +185,13 @@ class Claims:
         p = None
         if isinstance(measured, Estimate):
             measured, se, n, p = measured.value, measured.se, measured.n, measured.p
+        elif _are_estimates(measured):
+            counts = {estimate.n for estimate in measured.values()}
+            if len(counts) > 1:
+                raise ValueError(f"claim {id!r}: cells have different n, {sorted(counts)}")
+            n = counts.pop()
+            se = {name: estimate.se for name, estimate in measured.items()}
+            measured = {name: estimate.value for name, estimate in measured.items()}
         try:
             passes = claim.rule.passes(measured, claim.predicted, se, n, p)
         except ValueError as error:
@@ -256,6 +264,11 @@ class Claims:
         results = {"notebook": self.notebook, "claims": decided, "numbers": self._numbers}
         text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
         write_atomic(self.path, text + "\n")
+
+
+def _are_estimates(measured: Any) -> bool:
+    cells = measured.values() if isinstance(measured, Mapping) else ()
+    return len(cells) > 0 and all(isinstance(cell, Estimate) for cell in cells)
 
 
 def _verdict(passes: np.ndarray, part: float) -> Verdict:
