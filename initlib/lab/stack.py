@@ -46,7 +46,7 @@ class LecunTanh(nn.Module):
         return HEIGHT * torch.tanh(STEEPNESS * x)
 
 
-_MODULES = {
+MODULES = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
@@ -68,7 +68,7 @@ def mlp(sizes: Sequence[int], activation: Activation = "relu") -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
-        layers += [nn.utils.skip_init(nn.Linear, n_in, n_out), _MODULES[activation]()]
+        layers += [nn.utils.skip_init(nn.Linear, n_in, n_out), MODULES[activation]()]
     return nn.Sequential(*layers[:-1])
 
 
