@@ -1,0 +1,111 @@
+"""Schemes that compete in training: each with its own best learning rate, all on the same seeds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from initlib.lab.data import Dataset
+from initlib.lab.plateaus import choose_rates, outcomes
+from initlib.lab.train import Arm, Trained, train
+
+__all__ = ["Contest", "contest", "log_steps"]
+
+
+class Contest(NamedTuple):
+    """How a contest went.
+
+    Attributes
+    ----------
+    tried
+        A row for each scheme, learning rate and trial seed, with the column chosen.
+    results
+        A row for each scheme and seed, at the chosen rate: see `outcomes`.
+    losses
+        Of each scheme, shape (steps, seeds).
+    """
+
+    tried: pd.DataFrame
+    results: pd.DataFrame
+    losses: dict[str, np.ndarray]
+
+
+def contest(
+    data: Dataset,
+    schemes: Mapping[str, Mapping[str, Any]],
+    *,
+    seed: int = 0,
+    replicas: int = 8,
+    trials: int = 2,
+    level: float = 1.0,
+    plateau: float = 2.0,
+    **options,
+) -> Contest:
+    """Train networks under several schemes, each at the rate of a grid that suits it best.
+
+    The best rate is the one whose slowest trial begins first (`choose_rates`). Trials have seeds of
+    their own, that aren't used again. Seed i of one scheme and of another see the same
+    mini-batches, and share their random numbers where the schemes do: they are pairs.
+
+    Parameters
+    ----------
+    data
+        The data.
+    schemes
+        For each name its scheme, and options that it doesn't share: ``{"scheme": "he_normal",
+        "activation": "tanh"}``.
+    seed
+        Of everything random here.
+    replicas
+        Seeds of each scheme.
+    trials
+        Seeds that try each learning rate.
+    level, plateau
+        Losses (nats), as in `outcomes`.
+    **options
+        Of `train`, such as hidden and steps; and rates, the grid of learning rates.
+
+    Examples
+    --------
+    >>> from initlib.lab.data import load
+    >>> schemes = {"he": {"scheme": "he_normal"}, "small": {"scheme": "standard_uniform"}}
+    >>> options = {"hidden": [32] * 4, "rates": [0.01, 0.1], "steps": 60, "trials": 1}
+    >>> both = contest(load("mnist"), schemes, replicas=2, **options)
+    >>> bool((log_steps(both, "small") > log_steps(both, "he")).all())
+    True
+    """
+    tried, results, losses = [], [], {}
+    numbers = [1000 * seed + i for i in range(replicas)]
+    trial_numbers = [1000 * seed + 500 + i for i in range(trials)]
+    for name, own in schemes.items():
+        scheme, rates, rest = _split(options | dict(own))
+
+        def run(lrs: Sequence[float], seeds: Sequence[int], scheme=scheme, rest=rest) -> Trained:
+            return train(data, [Arm(scheme, lr, i) for lr in lrs for i in seeds], **rest)
+
+        rows = outcomes(run(rates, trial_numbers), level, plateau).assign(scheme=name, depth=0)
+        tried.append(choose_rates(rows).drop(columns="depth"))
+        best = tried[-1].lr[tried[-1].chosen].iloc[0]
+        trained = run([best], numbers)
+        results.append(outcomes(trained, level, plateau).assign(scheme=name))
+        losses[name] = trained.losses
+    tables = (pd.concat(part, ignore_index=True) for part in (tried, results))
+    return Contest(*tables, losses)
+
+
+def _split(options: dict[str, Any]) -> tuple[Any, Sequence[float], dict[str, Any]]:
+    missing = [name for name in ("scheme", "rates", "hidden", "steps") if name not in options]
+    if missing:
+        raise ValueError(f"a scheme needs {', '.join(missing)}; got {', '.join(options)}")
+    rest = {name: value for name, value in options.items() if name not in ("scheme", "rates")}
+    return options["scheme"], options["rates"], rest
+
+
+def log_steps(held: Contest, scheme: str) -> np.ndarray:
+    """Return the logarithm of a scheme's steps until training began, in the order of the seeds.
+
+    What was not reached counts as the budget.
+    """
+    results = held.results[held.results.scheme == scheme].sort_values("seed")
+    return np.log(np.minimum(results.steps, results.budget).to_numpy())

@@ -1,0 +1,45 @@
+"""Contests: everyone gets the best rate, and nobody's trials are used again."""
+
+import numpy as np
+import pytest
+
+from initlib.lab.contest import contest, log_steps
+from initlib.lab.data import load
+from initlib.lab.train import Arm, train
+
+DATA = load("mnist")
+OPTIONS = {"hidden": [16], "steps": 30, "batch_size": 16, "level": 1.5, "seed": 3}
+
+
+def test_each_scheme_runs_at_the_rate_that_began_first():
+    schemes = {"he": {"scheme": "he_normal"}, "logistic": {"scheme": "he_normal"}}
+    schemes["logistic"] |= {"activation": "sigmoid", "rates": [0.3, 1.0], "steps": 40}
+    held = contest(DATA, schemes, rates=[1e-4, 0.05], replicas=3, trials=2, **OPTIONS)
+    assert held.tried.groupby(["scheme", "lr"]).size().tolist() == [2, 2, 2, 2]
+    best = held.tried[held.tried.chosen].groupby("scheme").lr.first()
+    assert best["he"] == 0.05
+    assert (held.results.lr == held.results.scheme.map(best)).all()
+    assert {name: losses.shape for name, losses in held.losses.items()} == {
+        "he": (30, 3),
+        "logistic": (40, 3),
+    }
+    assert not set(held.tried.seed) & set(held.results.seed)
+
+
+def test_replicas_are_the_networks_that_train_alone():
+    held = contest(DATA, {"he": {"scheme": "he_normal"}}, rates=[0.05], replicas=2, **OPTIONS)
+    arms = [Arm("he_normal", 0.05, seed) for seed in (3000, 3001)]
+    alone = train(DATA, arms, hidden=[16], steps=30, batch_size=16)
+    np.testing.assert_allclose(held.losses["he"], alone.losses, rtol=1e-4)
+
+
+def test_steps_that_were_not_reached_count_as_the_budget():
+    held = contest(
+        DATA, {"he": {"scheme": "he_normal"}}, rates=[1e-6], replicas=2, trials=1, **OPTIONS
+    )
+    np.testing.assert_allclose(log_steps(held, "he"), np.log(30))
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ValueError, match="needs rates"):
+        contest(DATA, {"he": {"scheme": "he_normal"}}, **OPTIONS)
