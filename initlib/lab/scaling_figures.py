@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from initlib.lab.figures import (
     PAGE,
@@ -138,6 +138,7 @@ def _draw_residuals(ax: Axes, measured: pd.DataFrame) -> None:
     ax.hist(errors, edges, color="0.8")
     law = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
     ax.plot(z, 0.5 * len(errors) * law, color=THEORY, linewidth=1)
+    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     ax.set_ylabel("means")
 
 
