@@ -42,6 +42,12 @@ def test_quantiles_invert_the_law(n_out, a):
         assert gain_cdf(gain, n_out, a) == pytest.approx(probability, abs=1e-9)
 
 
+def test_quantile_is_zero_where_all_units_may_be_off():
+    # Four ReLU units are all off in one of 16 draws.
+    assert gain_quantile(0.06, 4, a=0.0) == 0
+    assert gain_quantile(0.07, 4, a=0.0) > 0
+
+
 def test_other_slopes_are_refused():
     with pytest.raises(ValueError, match=r"a=0\.5"):
         gain_cdf(1.0, 16, 0.5)

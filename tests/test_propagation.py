@@ -1,8 +1,7 @@
-"""The gains of one layer, measured: against brute force, against theory, and without leaks."""
+"""The gains of one layer, measured: by hand, against theory, and reproducibly."""
 
 import numpy as np
 import pytest
-import torch
 
 import initlib as init
 from initlib.lab.propagation import (
@@ -33,15 +32,36 @@ def test_gains_of_equal_weights_by_hand():
     assert gains.backward == pytest.approx([2.25, 2.25])
 
 
-@pytest.mark.parametrize("loss", [random_loss, square_loss, sum_loss, sum_one_layer_up])
-def test_a_slope_of_one_is_a_linear_layer_and_zero_passes_half(loss):
-    # He doubles the variance of LeCun's rule, and ReLU passes half of the square on.
-    options = {"key": KEY, "draws": 200, "loss": loss, "input_mean": 0.0}
-    linear = layer_gains(init.lecun_normal_, 32, 32, a=1.0, **options)
-    relu = layer_gains(init.he_normal_, 32, 32, a=0.0, **options)
-    for gains in (linear, relu):
-        error = gains.forward.std() / np.sqrt(200)
-        assert abs(gains.forward.mean() - 1) < 5 * error
+@pytest.mark.parametrize("shape", [(8, 64), (64, 8), (32, 32)])
+@pytest.mark.parametrize(
+    ("fill", "a", "loss", "error"),
+    [
+        (init.lecun_normal_, 1.0, random_loss, lambda n_in, n_out: 1),
+        (init.lecun_uniform_, 1.0, random_loss, lambda n_in, n_out: 1),
+        (init.he_normal_, 0.0, random_loss, lambda n_in, n_out: 1),
+        (init.he_uniform_, 0.0, random_loss, lambda n_in, n_out: 1),
+        (init.he_normal_, 0.0, sum_one_layer_up, lambda n_in, n_out: 1),
+        (init.he_normal_, 0.0, sum_loss, lambda n_in, n_out: 1 + (n_out - 1) / (np.pi * n_in)),
+        (init.lecun_normal_, 1.0, square_loss, lambda n_in, n_out: 1 + (n_out - 1) / n_in),
+    ],
+)
+def test_gains_against_theory(shape, fill, a, loss, error):
+    # z = 5 with 400 draws: 42 comparisons, together a false alarm in under 1 % of a thousand
+    # seeds. The standard error is below 3 %, so that 20 % off is always seen.
+    gains = layer_gains(fill, *shape, key=KEY, draws=400, a=a, loss=loss)
+    theory = {"forward": 1, "backward": shape[1] / shape[0] * error(*shape)}
+    for direction, expected in theory.items():
+        measured = getattr(gains, direction)
+        se = measured.std(ddof=1) / np.sqrt(400)
+        assert se < 0.03 * expected
+        assert abs(measured.mean() - expected) < 5 * se
+
+
+def test_a_leaky_layer_lies_between():
+    # (1 + a^2) / 2 of the square is passed on.
+    gains = layer_gains(init.lecun_normal_, 64, 64, key=KEY, draws=400, a=0.5)
+    for measured in gains:
+        assert abs(measured.mean() - 0.625) < 5 * measured.std(ddof=1) / np.sqrt(400)
 
 
 def test_draws_are_independent_and_reproducible():
@@ -59,14 +79,6 @@ def test_a_draw_does_not_depend_on_how_many_follow():
     assert np.array_equal(few.forward, many.forward[:3])
 
 
-def test_a_loss_one_layer_up_knows_nothing_of_the_layer():
-    options = {"key": KEY, "draws": 300, "a": 0.0}
-    above = layer_gains(init.he_normal_, 32, 32, loss=sum_one_layer_up, **options).backward
-    direct = layer_gains(init.he_normal_, 32, 32, loss=sum_loss, **options).backward
-    assert abs(above.mean() - 1) < 5 * above.std() / np.sqrt(300)
-    assert direct.mean() - 1 > 5 * direct.std() / np.sqrt(300)
-
-
 def test_a_sweep_has_a_row_for_each_shape_and_direction():
     table = gain_sweep(init.lecun_normal_, [(8, 16), (16, 8)], key=KEY, draws=4)
     assert list(zip(table.n_in, table.n_out, table.direction, strict=True)) == [
@@ -78,9 +90,3 @@ def test_a_sweep_has_a_row_for_each_shape_and_direction():
     gains = layer_gains(init.lecun_normal_, 16, 8, key=KEY, draws=4)
     assert table.gain[2] == pytest.approx(gains.forward.mean())
     assert table.se[2] == pytest.approx(gains.forward.std(ddof=1) / 2)
-
-
-def test_gradients_of_an_earlier_draw_do_not_add_up():
-    parameter = torch.nn.Linear(4, 4).weight
-    layer_gains(init.he_normal_, 4, 4, key=KEY, draws=2)
-    assert parameter.grad is None

@@ -53,6 +53,8 @@ def gain_quantile(probability: float, n_out: int, a: float = 1.0) -> float:
     >>> print(f"{gain_quantile(0.975, 16):.3f} {gain_quantile(0.975, 16, a=0.0):.3f}")
     1.803 2.330
     """
+    if gain_cdf(0.0, n_out, a) >= probability:  # all units of a narrow ReLU layer may be off
+        return 0.0
     return brentq(lambda gain: gain_cdf(gain, n_out, a) - probability, 0, 100)
 
 

@@ -42,7 +42,9 @@ LOSS_LOOKS = {
     "square": {"color": "#009E73", "marker": "D"},
 }
 SIDESTEP = 1.35  # factor on the axis of shapes between neighbours that would hide each other
-LEAST_GAIN = 1 / 32  # what a single draw is below once in a hundred narrow layers is left out
+TICKS = 5  # shapes that are named on their axis
+SINGLE_GAINS = 1 / 32, 6  # all but some of a thousand draws of a narrow layer
+OPAQUE = 300  # draws for each width up to which the dots are opaque
 
 
 def plot_fans(measured: pd.DataFrame, theory: pd.DataFrame) -> Figure:
@@ -104,7 +106,7 @@ def _draw_gains(
 
 def _shape_axis(ax: Axes, measured: pd.DataFrame) -> None:
     shapes = measured[["n_in", "n_out"]].drop_duplicates()
-    shown = shapes[np.isclose(np.log2(shapes.n_out / shapes.n_in) % 4, 0)]
+    shown = shapes.iloc[np.unique(np.linspace(0, len(shapes) - 1, TICKS).round().astype(int))]
     labels = [f"{_fraction(o / i)}\n{i}→{o}" for i, o in shown.to_numpy()]
     ax.set_xticks(shown.n_out / shown.n_in, labels)
     ax.xaxis.set_minor_locator(NullLocator())
@@ -154,7 +156,7 @@ def plot_spread(draws: pd.DataFrame, coverage: float = 0.99) -> Figure:
         _heading(ax, letter, f"{RULES[rule]}, {layer}")
         ax.set_xlabel(r"units in the layer, $n_\mathrm{out}$")
     widths = sorted(draws.n_out.unique())
-    axes[0].set(xscale="log", yscale="log", ylim=(LEAST_GAIN, 4), ylabel="forward gain of one draw")
+    axes[0].set(xscale="log", yscale="log", ylim=SINGLE_GAINS, ylabel="forward gain of one draw")
     axes[0].set_xticks(widths[:: max(1, len(widths) // 4)], minor=False)
     axes[0].set_xticklabels([f"{width:g}" for width in axes[0].get_xticks()])
     axes[0].set_yticks([1 / 16, 1 / 4, 1, 4], ["1/16", "1/4", "1", "4"])
@@ -177,7 +179,8 @@ def _draw_law(ax: Axes, part: pd.DataFrame, a: int, coverage: float, color: str)
 def _draw_draws(ax: Axes, part: pd.DataFrame, color: str) -> None:
     gains = part.groupby("n_out").gain
     place = gains.cumcount() / gains.transform("size") - 0.5
-    ax.plot(part.n_out * 1.7**place, part.gain, ".", color=color, markersize=1.2, rasterized=True)
+    dots = {"color": color, "markersize": 1.2, "alpha": min(1, OPAQUE / gains.size().max()) ** 0.5}
+    ax.plot(part.n_out * 1.7**place, part.gain, ".", rasterized=True, **dots)
     means = pd.DataFrame({n_out: estimate(values)[:5] for n_out, values in gains}).T
     points_with_interval(
         ax, means.index, means[0], means[3], means[4], color="black", markersize=2, zorder=3
