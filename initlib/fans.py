@@ -20,6 +20,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from initlib.rehearsal import rehearsal
+
 WEIGHT_LAYERS = (
     nn.Linear,
     nn.Bilinear,
@@ -187,7 +189,8 @@ def _shape(x: Tensor | np.ndarray | Sequence[int]) -> tuple[int, ...]:
 
 
 def _only_weight(layer: nn.Module) -> Tensor:
-    weight = getattr(layer, "weight", None)
+    computed = _computed(layer)
+    weight = computed["weight"] if "weight" in computed else getattr(layer, "weight", None)
     if isinstance(weight, Tensor):
         return weight
     raise ValueError(
@@ -198,10 +201,16 @@ def _only_weight(layer: nn.Module) -> Tensor:
 
 def _shapes(layer: nn.Module) -> dict[str, tuple[int, ...]]:
     """The layer's own parameters, with a parametrized one under the name the layer uses."""
-    tensors = dict(layer.named_parameters(recurse=False))
-    if parametrize.is_parametrized(layer):
-        tensors |= {name: getattr(layer, name) for name in layer.parametrizations}
+    tensors = dict(layer.named_parameters(recurse=False)) | _computed(layer)
     return {name: _shape(tensor) for name, tensor in tensors.items()}
+
+
+def _computed(layer: nn.Module) -> dict[str, Tensor]:
+    """The layer's parametrized tensors, under the names the layer uses."""
+    if not parametrize.is_parametrized(layer):
+        return {}
+    with rehearsal(layer):  # a look must not change a layer that counts its uses: spectral_norm
+        return {name: getattr(layer, name) for name in layer.parametrizations}
 
 
 def _describe(shapes: dict[str, tuple[int, ...]]) -> str:

@@ -265,6 +265,15 @@ def test_a_parametrized_weight_keeps_its_fans(wrap):
     assert fans(layer) == fans(layer.weight, layer) == (9, 9)
 
 
+def test_asking_for_fans_does_not_change_a_layer_that_counts_its_uses():
+    layer = parametrizations.spectral_norm(nn.Linear(3, 5))
+    before = [buffer.clone() for buffer in layer.buffers()]
+    fans(layer)
+    fans((5, 3), layer)
+    assert before
+    assert all(map(torch.equal, layer.buffers(), before))
+
+
 @pytest.mark.parametrize("layer", [nn.RNNCell(3, 5), nn.LSTMCell(3, 5), nn.GRUCell(3, 5)])
 def test_cells_are_read_like_their_layers(layer):
     assert fans(layer.weight_ih, layer) == (3, 5)

@@ -182,7 +182,7 @@ def equivalent(margin: float, alpha: float = 0.05) -> Rule:
         return np.abs(cells.measured - cells.predicted) + reach <= margin
 
     return Rule(
-        f"{1 - 2 * alpha:.0%} interval within {margin:g} of the prediction; "
+        f"{100 * (1 - 2 * alpha):g}% interval within {margin:g} of the prediction; "
         f"a larger difference passes at a rate of at most {alpha:g}",
         decide,
         ("predicted", "se"),
