@@ -45,8 +45,12 @@ from initlib.fills import (
     zeros_,
 )
 from initlib.gains import GainReport, calculate_gain, gain, gain_report, gain_table
+from initlib.jacobian_spectrum import jacobian_spectrum
 from initlib.moments import Moments, moments
 from initlib.orthogonal import delta_orthogonal_, orthogonal_
+from initlib.probe import probe
+from initlib.probe_pass import Probe
+from initlib.probe_report import ProbeRow, Signals
 from initlib.sampling import stream_key
 from initlib.schemes import (
     glorot_normal_,
@@ -80,6 +84,9 @@ __all__ = [
     "LsuvReport",
     "LsuvRow",
     "Moments",
+    "Probe",
+    "ProbeRow",
+    "Signals",
     "activation",
     "as_activation",
     "calculate_gain",
@@ -100,6 +107,7 @@ __all__ = [
     "he_uniform_",
     "identity_",
     "initialize",
+    "jacobian_spectrum",
     "kaiming_normal",
     "kaiming_normal_",
     "kaiming_uniform",
@@ -115,6 +123,7 @@ __all__ = [
     "ones_",
     "orthogonal",
     "orthogonal_",
+    "probe",
     "sparse",
     "sparse_",
     "standard_uniform_",

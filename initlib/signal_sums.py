@@ -1,0 +1,63 @@
+"""Sums over a signal that cost no more than reading it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_ROW = 1 << 12  # squares added in float32: relative errors of 1e-8, an eighth of its epsilon
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over a tensor of samples along its first dimension, on its device until they are read.
+
+    Norms are of rows of a few thousand values, to be squared and added in float64: as exact as
+    float64 throughout. Of `units`, the sums over samples, only pairs of samples need to know.
+    """
+
+    count: int
+    samples: int
+    total: Tensor
+    norms: Tensor
+    units: Tensor | None = None
+
+    @classmethod
+    def of(cls, signal: Tensor, pairs: bool = False) -> "Sums":
+        """Read a signal, of any layout and float dtype."""
+        wide = torch.promote_types(signal.dtype, torch.float32)
+        count, samples = signal.numel(), signal.shape[0] if signal.ndim > 1 else 1
+        units = signal.sum(0, dtype=wide) if pairs and samples > 1 else None
+        total = (signal if units is None else units).sum(dtype=wide)
+        if count <= _ROW:
+            return cls(count, samples, total, torch.linalg.vector_norm(signal, dtype=wide), units)
+        flat = signal.reshape(-1)
+        whole = count // _ROW * _ROW
+        norms = torch.linalg.vector_norm(flat[:whole].view(-1, _ROW), dim=1, dtype=wide)
+        if whole < count:
+            rest = torch.linalg.vector_norm(flat[whole:], dtype=wide)
+            norms = torch.cat([norms, rest[None]])
+        return cls(count, samples, total, norms, units)
+
+    @property
+    def squares(self) -> float:
+        """The sum of all y^2."""
+        return self.norms.double().square().sum().item()
+
+    @property
+    def mean(self) -> float:
+        """E y."""
+        return self.total.item() / self.count
+
+    @property
+    def second_moment(self) -> float:
+        """E y^2."""
+        return self.squares / self.count
+
+    @property
+    def correlation(self) -> float | None:
+        """E y(a) y(b) / E y^2 over pairs of different samples."""
+        squares = self.squares
+        if self.units is None or not squares > 0:
+            return None
+        return (self.units.double().square().sum().item() / squares - 1) / (self.samples - 1)
