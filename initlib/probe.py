@@ -87,7 +87,7 @@ def probe(
             found = torch.autograd.grad(value.sum(), weights, allow_unused=True)
             gradients = {w: g for w, g in zip(weights, found, strict=True) if g is not None}
     rows = watch.signals(gradients).rows
-    return Signals(tuple(map(predict, rows, watch.calls)))
+    return Signals(predict(rows, watch.calls))
 
 
 def _functional(output: Any, seed: Generator) -> Tensor:

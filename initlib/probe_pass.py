@@ -1,7 +1,7 @@
 """Hooks that take the moments of signals and gradients as a model's own passes go by."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -82,8 +82,7 @@ class Probe:
             if isinstance(layer, nn.MultiheadAttention) or not any(layer.children())
         }
         if self._detail:  # before there are hooks, since layers are tried out as copies
-            found = ((layer, _activation(layer)) for layer in layers.values())
-            self._activations = {layer: known for layer, known in found if known is not None}
+            self._activations = _activations(layers.values())
         fast = torch.backends.mha.get_fastpath_enabled()
         self._hooks.callback(torch.backends.mha.set_fastpath_enabled, fast)
         torch.backends.mha.set_fastpath_enabled(False)  # it calls no hooks
@@ -170,13 +169,22 @@ def _row(call: Call, gradients: Mapping[nn.Parameter, Tensor]) -> ProbeRow:
     )
 
 
-def _activation(layer: nn.Module) -> Activation | None:
-    """Return what an elementwise layer computes; None for any other."""
-    if isinstance(layer, WEIGHT_LAYERS + NORM_LAYERS + (nn.Flatten, nn.Unflatten, nn.Identity)):
-        return None
-    with suppress(TypeError):  # it is not elementwise
-        return as_activation(layer)
-    return None
+def _activations(layers: Iterable[nn.Module]) -> dict[nn.Module, Activation]:
+    """Find the elementwise layers and what they compute, which equal layers of torch share."""
+    found: dict[nn.Module, Activation] = {}
+    shared: dict[str, Activation] = {}
+    for layer in layers:
+        if isinstance(layer, WEIGHT_LAYERS + NORM_LAYERS + (nn.Flatten, nn.Unflatten, nn.Identity)):
+            continue
+        is_torch = type(layer).__module__.startswith("torch.nn") and not any(layer.parameters())
+        if is_torch and repr(layer) in shared:
+            found[layer] = shared[repr(layer)]
+            continue
+        with suppress(TypeError):  # it is not elementwise
+            found[layer] = as_activation(layer)
+            if is_torch:
+                shared[repr(layer)] = found[layer]
+    return found
 
 
 def _on_gradient(call: Call, gradient: Tensor) -> None:

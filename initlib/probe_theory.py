@@ -1,7 +1,11 @@
-"""What mean-field theory makes of one layer of a model, given what reached it."""
+"""What mean-field theory makes of each layer of a model, given what reached it."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+import numpy as np
 from torch import nn
 
 from initlib.fans import fans
@@ -9,51 +13,68 @@ from initlib.moments import moments
 from initlib.probe_pass import Call
 from initlib.probe_report import ProbeRow
 
-_SUMS = (nn.Linear, nn.modules.conv._ConvNd)  # sums of independent terms, if the weights are
+_SUMS = (nn.Linear, nn.modules.conv._ConvNd)  # of independent terms, if the weights are
 _SAME = (nn.Flatten, nn.Unflatten, nn.Identity)
 
 
-def predict(row: ProbeRow, call: Call) -> ProbeRow:
-    """Add the predictions to a row.
+class _Layer(NamedTuple):
+    """What a layer does to second moments, there and back; None where there is no theory."""
+
+    second_moment: float | None = None
+    correlation: float | None = None
+    backward: float | None = None
+
+
+def predict(rows: Sequence[ProbeRow], calls: Sequence[Call]) -> tuple[ProbeRow, ...]:
+    """Add the predictions to the rows of calls.
 
     A layer of weights with bias b multiplies by ``fan_in E w^2`` and adds ``E b^2``, as if its
     weights and biases were independent of mean zero; an activation takes Gaussian inputs of mean
     zero. On the way back they multiply by ``fan_out E w^2`` and by E phi'^2.
     """
-    second = correlation = gradient = None
-    if call.input is not None and call.input.second_moment > 0:
-        second, correlation = _forward(call)
-    factors = [(_backward(reader), reader.backward) for reader in call.readers]
-    if factors and all(factor is not None and back is not None for factor, back in factors):
-        gradient = sum(factor * back.second_moment for factor, back in factors)
-    return replace(
-        row,
-        predicted_second_moment=second,
-        predicted_correlation=correlation,
-        predicted_gradient=gradient,
+    theory = {id(call): _of_layer(call) for call in calls} | _of_activations(calls)
+    return tuple(
+        replace(
+            row,
+            predicted_second_moment=theory[id(call)].second_moment,
+            predicted_correlation=theory[id(call)].correlation,
+            predicted_gradient=_gradient(call, theory),
+        )
+        for row, call in zip(rows, calls, strict=True)
     )
 
 
-def _forward(call: Call) -> tuple[float | None, float | None]:
-    layer, q, c = call.layer, call.input.second_moment, call.input.correlation
-    if isinstance(layer, _SAME):
-        return q, c
-    if isinstance(layer, _SUMS):
-        gain = fans(layer)[0] * layer.weight.detach().double().square().mean().item()
-        shift = 0.0 if layer.bias is None else layer.bias.detach().double().square().mean().item()
-        second = gain * q + shift
-        return second, None if c is None or not second else (gain * q * c + shift) / second
-    if call.activation is not None:
-        return moments(call.activation, q).second_moment, None
-    return None, None
+def _gradient(call: Call, theory: dict[int, _Layer]) -> float | None:
+    parts = [(theory[id(reader)].backward, reader.backward) for reader in call.readers]
+    if not parts or any(factor is None or back is None for factor, back in parts):
+        return None
+    return sum(factor * back.second_moment for factor, back in parts)
 
 
-def _backward(call: Call) -> float | None:
+def _of_layer(call: Call) -> _Layer:
     layer = call.layer
+    q = None if call.input is None else call.input.second_moment
+    c = None if call.input is None else call.input.correlation
     if isinstance(layer, _SAME):
-        return 1.0
-    if isinstance(layer, _SUMS):
-        return fans(layer)[1] * layer.weight.detach().double().square().mean().item()
-    if call.activation is not None and call.input is not None and call.input.second_moment > 0:
-        return moments(call.activation, call.input.second_moment).squared_derivative
-    return None
+        return _Layer(q, c, 1.0)
+    if not isinstance(layer, _SUMS):
+        return _Layer()
+    square = layer.weight.detach().double().square().mean().item()
+    shift = 0.0 if layer.bias is None else layer.bias.detach().double().square().mean().item()
+    fan_in, fan_out = fans(layer)
+    second = None if q is None else fan_in * square * q + shift
+    correlation = (fan_in * square * q * c + shift) / second if second and c is not None else None
+    return _Layer(second, correlation, fan_out * square)
+
+
+def _of_activations(calls: Sequence[Call]) -> dict[int, _Layer]:
+    groups = defaultdict(list)  # one integral for all calls of an activation
+    for call in calls:
+        if call.activation is not None and call.input is not None and call.input.second_moment > 0:
+            groups[call.activation].append(call)
+    found = {}
+    for activation, same in groups.items():
+        at = moments(activation, np.array([call.input.second_moment for call in same]))
+        for call, second, back in zip(same, at.second_moment, at.squared_derivative, strict=True):
+            found[id(call)] = _Layer(second.item(), None, back.item())
+    return found
