@@ -110,6 +110,11 @@ def main() -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would run and what is done.")
 @click.option("--cell-timeout", type=click.IntRange(min=1), help="Seconds that a cell may take.")
 @click.option("--retries", type=click.IntRange(min=0), default=0, help="After a kernel's death.")
+@click.option(
+    "--cluster",
+    metavar="local|tcp://HOST:PORT|FILE.yaml",
+    help="Run on a Dask cluster; results come back to this machine.",
+)
 def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings) -> None:
     """Run notebooks in parallel; what is done and unchanged is skipped.
 

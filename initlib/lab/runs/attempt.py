@@ -56,10 +56,10 @@ def attempt(
     """
     clock = time.monotonic()
     process = {"pid": os.getpid(), "host": platform.node(), "threads": settings.threads}
-    started = {**run.describe(), **settings.provenance, **process, "started": _now()}
+    started = {**run.describe(), **settings.provenance, **process, "started": now()}
 
     def ended(state: str, cell: int | None = None, error: str | None = None) -> Record:
-        end = {"finished": _now(), "seconds": round(time.monotonic() - clock, 2)}
+        end = {"finished": now(), "seconds": round(time.monotonic() - clock, 2)}
         return {**started, "state": state, **end, "cell": cell, "error": error}
 
     try:
@@ -115,5 +115,6 @@ def kernel_environment(run: Run, scratch: Path, settings: Settings) -> dict[str,
     }
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time, as it goes on record."""
     return datetime.now(UTC).isoformat(timespec="seconds")

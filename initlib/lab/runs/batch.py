@@ -5,18 +5,22 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from rich.console import Console
 
 from initlib.lab import paths
 from initlib.lab.runs.execute import Outcome, execute
 from initlib.lab.runs.inputs import Inputs
+from initlib.lab.runs.parameters import PlanError
 from initlib.lab.runs.plan import Run
 from initlib.lab.runs.progress import reason, sentence, show_progress
 from initlib.lab.runs.settings import Settings, cores, read_commit
 from initlib.lab.runs.store import INTERRUPTED, Store
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+MOST_WAITING = 64
 WORDS = {"skipped": "done before", "queued": "not started", "running": "running elsewhere"}
 
 
@@ -30,6 +34,7 @@ def run_batch(
     force: bool = False,
     retries: int = 0,
     cell_timeout: float | None = None,
+    cluster: str | None = None,
 ) -> list[Outcome]:
     """Execute runs and show how they get on.
 
@@ -47,6 +52,8 @@ def run_batch(
         Kernels at a time; default: one a core.
     force, retries, cell_timeout
         As in `Settings`.
+    cluster : str, optional
+        Where to run instead of here: an address that `initlib.lab.runs.cluster.Cluster` takes.
 
     Returns
     -------
@@ -55,7 +62,8 @@ def run_batch(
     """
     settings = Settings(
         root=paths.ROOT,
-        workers=workers or max(1, min(cores(), len(runs))),
+        # On a cluster, threads that only wait: as many runs as these can be under way there.
+        workers=MOST_WAITING if cluster else workers or max(1, min(cores(), len(runs))),
         force=force,
         retries=retries,
         cell_timeout=cell_timeout,
@@ -63,8 +71,21 @@ def run_batch(
     )
     # A scheduler ends a job by SIGTERM: as with Ctrl-C, kernels and records are to be put in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with show_progress(console, len(runs)) as progress:
-        return execute(runs, store, settings, progress)
+    place = _place(cluster, inputs, workers, retries)
+    with place as elsewhere, show_progress(console, len(runs)) as progress:
+        return execute(runs, store, settings, progress, elsewhere and elsewhere.attempt)
+
+
+def _place(
+    cluster: str | None, inputs: Inputs, workers: int | None, retries: int
+) -> AbstractContextManager[Any]:
+    if cluster is None:
+        return nullcontext()
+    try:
+        from initlib.lab.runs.cluster import Cluster
+    except ImportError as error:
+        raise PlanError(f"--cluster needs Dask ({error}): pip install 'initlib[cluster]'") from None
+    return Cluster(cluster, inputs, workers, retries)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

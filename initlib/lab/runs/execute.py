@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -35,6 +35,20 @@ class Outcome:
     record: Record
 
 
+class Attempt(Protocol):
+    """What makes one attempt at a run; whatever goes wrong ends in the record that it returns."""
+
+    def __call__(
+        self,
+        run: Run,
+        folder: RunFolder,
+        settings: Settings,
+        kernels: KernelGroup,
+        on_cell: Callable[[int, int], None],
+    ) -> Record:
+        """Execute a run in its folder, whose lock the caller holds."""
+
+
 class Progress(Protocol):
     """What is told while a batch lasts; called from several threads."""
 
@@ -53,7 +67,7 @@ def execute(
     store: Store,
     settings: Settings,
     progress: Progress,
-    executor: Executor | None = None,
+    attempt: Attempt | None = None,
 ) -> list[Outcome]:
     """Run all that isn't done, and say how each run ended.
 
@@ -70,21 +84,21 @@ def execute(
         How many at a time, and so on.
     progress : Progress
         Told of each step.
-    executor : Executor, optional
-        Makes the calls, and is shut down in the end. By default as many threads as workers, as
-        kernels are processes already.
+    attempt : callable, optional
+        Makes one attempt at a run; default: in a kernel here, `initlib.lab.runs.attempt.attempt`.
+        It is called in as many threads as there are workers.
 
     Returns
     -------
     list of Outcome
         One for each run, in the order of the plan.
     """
-    batch = _Batch(settings, progress)
+    batch = _Batch(settings, progress, attempt)
     folders = [(run, store.folder(*run.id)) for run in runs]
     outcomes = [batch.skip_or_queue(run, folder) for run, folder in folders]
     if None in outcomes:
         kernels = _import_papermill().KernelGroup()
-        with executor or ThreadPoolExecutor(settings.workers) as pool:
+        with ThreadPoolExecutor(settings.workers) as pool:
             try:
                 for wait in (False, True):
                     todo = [i for i, outcome in enumerate(outcomes) if outcome is None]
@@ -105,6 +119,7 @@ def execute(
 class _Batch:
     settings: Settings
     progress: Progress
+    attempt: Attempt | None
 
     def skip_or_queue(self, run: Run, folder: RunFolder) -> Outcome | None:
         """Settle a run that is done already, else put it on record as queued."""
@@ -142,8 +157,9 @@ class _Batch:
         return folder.is_done() and not self.settings.force
 
     def _attempts(self, run: Run, folder: RunFolder, kernels: KernelGroup) -> Record:
-        from initlib.lab.runs.attempt import attempt
+        from initlib.lab.runs.attempt import attempt as attempt_here
 
+        attempt = self.attempt or attempt_here
         self.progress.started(run)
         record: Record = {}
         for _ in range(self.settings.retries + 1):
