@@ -44,3 +44,11 @@ def check_number(
         limits = f" in [{low:g}, {high:g}]" if math.isfinite(high) else above
         raise ValueError(f"{what} must be {kind}{limits}, got {value}")
     return float(value)
+
+
+def check_count(what: str, value: int, low: int = 1) -> int:
+    """Return `value` as an int, or refuse what is not a whole number from `low` on."""
+    number = check_number(what, value, low=low)
+    if number != int(number):
+        raise ValueError(f"{what} must be a whole number, got {value}")
+    return int(number)

@@ -1,0 +1,37 @@
+"""What is found out about functions that nobody described."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from initlib.activations import ACTIVATIONS, activation
+from initlib.callables import as_activation
+from initlib.landmarks import find_kinks, slopes_at_zero
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "silu", "mish", "sin", "softplus"])
+def test_smooth_functions_have_no_kinks(name):
+    assert find_kinks(as_activation(activation(name).value), 1.0) == ()
+
+
+@pytest.mark.parametrize("name", ["relu", "hardtanh", "hardswish", "elu", "selu", "softshrink"])
+@pytest.mark.parametrize("q", [0.5, 20.0])
+def test_kinks_are_those_declared(name, q):
+    phi = activation(name)
+    near = [kink for kink in phi.kinks if abs(kink) < 5 * np.sqrt(q)]
+    found = find_kinks(as_activation(phi.value), q)
+    some = [kink for kink in found if abs(kink) < 5 * np.sqrt(q)]
+    np.testing.assert_allclose(some, near, atol=1e-4 * np.sqrt(q))  # where the slope only bends
+
+
+@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n not in ("hardshrink",)])
+def test_slopes_at_zero_need_no_derivative(name):
+    phi = activation(name)
+    known, found = slopes_at_zero(phi), slopes_at_zero(as_activation(phi.value))
+    np.testing.assert_allclose(found, known, atol=1e-8)
+
+
+def test_slopes_of_torch_functions():
+    assert slopes_at_zero(as_activation(nn.LeakyReLU(0.3))) == pytest.approx((0.3, 1.0))
+    assert slopes_at_zero(as_activation(torch.sin)) == pytest.approx((1.0, 1.0))
