@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from initlib.activations import activation
+from initlib.callables import as_activation
 from initlib.hermite import mehler, slope_spectrum
 from initlib.moments import moments
 
 
 def test_a_cubic_has_two_orders():
     """x^3 = sqrt(6) h_3 + 3 h_1 in the orthonormal polynomials."""
-    from initlib.callables import as_activation
-
     shares = slope_spectrum(as_activation(lambda x: x**3), np.ones(1))[0]
     np.testing.assert_allclose(shares[:4], [9, 0, 3 * 6, 0], atol=1e-12)
     assert shares[4:].max() < 1e-12
