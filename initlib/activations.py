@@ -29,6 +29,9 @@ class Activation:
     closed_form : callable, optional
         Maps an array of variances `q` to the `E phi`, `E phi^2`, `E phi'^2` and
         `d log E phi^2 / d log q` of a pre-activation N(0, q).
+    closed_form_of_pair : callable, optional
+        Maps arrays of `q` and angles `theta` to `E (phi(x) - phi(y))^2 / E (x - y)^2` and
+        `E phi'(x) phi'(y)` of two pre-activations N(0, q) of correlation cos(theta).
     name : str
         How messages and tables call it.
     """
@@ -38,6 +41,7 @@ class Activation:
     kinks: tuple[float, ...] = ()
     jumps: tuple[float, ...] = ()
     closed_form: Callable[[np.ndarray], tuple[np.ndarray, ...]] | None = None
+    closed_form_of_pair: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]] | None = None
     name: str = ""
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -107,6 +111,7 @@ def _leaky_relu(negative_slope=0.01):
         lambda x: np.where(x > 0, 1.0, negative_slope),
         kinks=(0,),
         closed_form=lambda q: closed_forms.leaky_relu(q, negative_slope),
+        closed_form_of_pair=lambda q, theta: closed_forms.leaky_relu_pair(q, theta, negative_slope),
     )
 
 
@@ -115,6 +120,7 @@ def _erf():
         lambda x: _special(torch.special.erf, x),
         lambda x: 2 / np.sqrt(np.pi) * np.exp(-x * x),
         closed_form=closed_forms.erf,
+        closed_form_of_pair=closed_forms.erf_pair,
     )
 
 
@@ -209,6 +215,15 @@ def _softplus(beta=1.0):
     return Activation(lambda x: np.logaddexp(0, beta * x) / beta, lambda x: _sigmoid(beta * x))
 
 
+def _tanhshrink(x):
+    """x - tanh(x), by Lambert's continued fraction where the difference would cancel."""
+    square = np.minimum(x * x, 1)
+    rest = np.zeros_like(x)
+    for odd in range(19, 1, -2):
+        rest = square / (odd + rest)
+    return np.where(np.abs(x) < 1, x * rest / (1 + rest), x - np.tanh(x))
+
+
 def _positive(parameter):
     if not parameter > 0:
         raise ValueError(f"the parameter must be positive, got {parameter:g}")
@@ -245,7 +260,7 @@ ACTIVATIONS: dict[str, Callable[..., Activation]] = {
     "mish": _mish,
     "softshrink": _softshrink,
     "hardshrink": _hardshrink,
-    "tanhshrink": lambda: Activation(lambda x: x - np.tanh(x), lambda x: np.tanh(x) ** 2),
+    "tanhshrink": lambda: Activation(_tanhshrink, lambda x: np.tanh(x) ** 2),
 }
 """Functions that make an activation of its parameters, by name."""
 

@@ -4,6 +4,9 @@ import difflib
 import math
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known names close to `name`, or an empty string.
@@ -52,3 +55,14 @@ def check_count(what: str, value: int, low: int = 1) -> int:
     if number != int(number):
         raise ValueError(f"{what} must be a whole number, got {value}")
     return int(number)
+
+
+def check_not_negative(what: str, value: ArrayLike) -> np.ndarray:
+    """Return finite numbers that are not negative as an array, or refuse them."""
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} must be a number or an array of numbers, got {value!r}") from None
+    if not np.all((array >= 0) & np.isfinite(array)):
+        raise ValueError(f"{what} must be finite and not negative, got {value}")
+    return array

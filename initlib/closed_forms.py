@@ -2,6 +2,9 @@
 
 Each function takes an array of variances `q` and returns `E phi`, `E phi^2`, `E phi'^2` and
 the slope `d log E phi^2 / d log q`.
+
+Those that end in `_pair` are of two pre-activations x and y ~ N(0, q) of correlation cos(theta),
+0 <= theta <= pi. They return `E (phi(x) - phi(y))^2 / E (x - y)^2` and `E phi'(x) phi'(y)`.
 """
 
 import numpy as np
@@ -41,3 +44,32 @@ def gelu(q: np.ndarray) -> tuple[np.ndarray, ...]:
     derivative = cdf_squared + (2 * q / ((1 + q) * root) + q / root**3) / (2 * np.pi)
     growth = second + q**2 / (np.pi * (1 + q) * root) * (1 / 2 + 1 / (1 + q) - q / root**2)
     return q / np.sqrt(2 * np.pi * (1 + q)), second, derivative, growth / second
+
+
+def leaky_relu_pair(
+    q: np.ndarray, theta: np.ndarray, negative_slope: float, positive_slope: float = 1.0
+) -> tuple[np.ndarray, ...]:
+    """phi(x) = x above 0 and `negative_slope` x below: Cho & Saul 2009, the arc-cosine kernels."""
+    kink, linear = (positive_slope - negative_slope) ** 2, positive_slope * negative_slope
+    small = theta < 1e-5  # the numerator below is theta^3 / 3 and lost in rounding
+    half = np.sin(np.where(small, 1, theta) / 2)
+    straddling = (np.sin(theta) - theta * np.cos(theta)) / (4 * np.pi * half**2)
+    straddling = np.where(small, theta / (3 * np.pi), straddling)
+    chord = kink * (1 / 2 - straddling) + linear
+    slope = kink * (np.pi - theta) / (2 * np.pi) + linear
+    return chord + 0 * q, slope + 0 * q
+
+
+def erf_pair(q: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, ...]:
+    """phi(x) = erf(x): Williams 1998, whose kernel is 2/pi asin(2 q cos(theta) / (1 + 2q))."""
+    width = 1 + 2 * q
+    top, c = 2 * q / width, np.cos(theta)
+    # asin(top) - asin(top c), first without the cancellation at c = 1.
+    cosines = np.sqrt(1 + 4 * q) / width, np.sqrt(1 + 4 * q + (2 * q * np.sin(theta)) ** 2) / width
+    sine = (top * np.sin(theta)) ** 2 / (top * (cosines[1] + np.abs(c) * cosines[0]))
+    near = np.arctan2(sine, cosines[0] * cosines[1] + top * top * c)
+    gap = np.where(c > 0, near, np.arcsin(top) - np.arcsin(top * c))
+    distance = 2 * np.sin(theta / 2) ** 2
+    slope = 4 / (np.pi * width * cosines[1])
+    chord = np.divide(2 / np.pi * gap, q * distance, out=slope + 0 * gap, where=distance > 0)
+    return chord, slope

@@ -90,16 +90,24 @@ def moments(
     mean = check_number("mean", mean)
     tolerance = check_number("tolerance", tolerance, low=1e-12, high=1)
     q = np.asarray(q, dtype=np.float64)
-    if phi.closed_form is not None and mean == 0 and np.all((q > 0) & np.isfinite(q)):
-        first, second, derivative, slope = phi.closed_form(q)
-        error = np.full(q.shape, ROUNDING)
-        result = Moments(first, second, second - first**2, derivative, slope, error)
-    else:
-        result = _integrate(phi, q, mean, tolerance)
+    result = estimate(phi, q, mean, tolerance)
+    if np.any(result.error > tolerance):
+        worst = np.argmax(result.error)
+        raise ValueError(
+            f"could not integrate {phi.name} under N({mean:g}, {q.flat[worst]:g}) to a relative "
+            f"accuracy of {tolerance:g}: the error is about {result.error.flat[worst]:.1g}. The "
+            "function must be piecewise smooth and computed in float64; else pass a larger "
+            "tolerance="
+        )
     return Moments(*(a.item() if a.ndim == 0 else a for a in result))
 
 
-def _integrate(phi, q, mean, tolerance):
+def estimate(phi: Activation, q: np.ndarray, mean: float = 0.0, tolerance: float = 1e-9) -> Moments:
+    """Compute `moments` as arrays, to the tolerance if that can be done: the error says so."""
+    if phi.closed_form is not None and mean == 0 and np.all((q > 0) & np.isfinite(q)):
+        first, second, derivative, slope = phi.closed_form(q)
+        error = np.full(q.shape, ROUNDING)
+        return Moments(first, second, second - first**2, derivative, slope, error)
     # Deviations from this value keep the variance accurate where it is far below the mean squared.
     with np.errstate(all="ignore"):
         centre = np.nan_to_num(phi(np.array([mean]))[0], posinf=0, neginf=0)
@@ -116,12 +124,5 @@ def _integrate(phi, q, mean, tolerance):
     jumps = (error[3] > 1e-3) & (derivative * q > 1e6 * second) | bool(phi.jumps)
     derivative = np.where(jumps, np.inf, derivative)
     error = np.where(jumps, np.delete(error, 3, axis=0).max(axis=0), error.max(axis=0))
-    if np.any(error > tolerance):
-        worst = np.argmax(error)
-        raise ValueError(
-            f"could not integrate {phi.name} under N({mean:g}, {q.flat[worst]:g}) to a relative "
-            f"accuracy of {tolerance:g}: the error is about {error.flat[worst]:.1g}. The function "
-            "must be piecewise smooth and computed in float64; else pass a larger tolerance="
-        )
     slope = np.divide(growth, second, out=np.zeros_like(second), where=second > 0)
     return Moments(centre + shift, second, spread - shift**2, derivative, slope, error)
