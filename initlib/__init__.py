@@ -10,7 +10,10 @@ what differs on purpose. The reading order of the modules:
 3. activations: `activations`, `callables`, `quadrature`, `closed_forms`, `moments`, `gains`;
 4. whole models: `parameters`, `rules`, `apply`, `audit` (a `tables`);
 5. whole models on data: `rehearsal` runs them, `spread` measures, `products` are what is measured,
-   `adaptive` scales them (`adaptive_pass`, `adaptive_report`).
+   `adaptive` scales them (`adaptive_pass`, `adaptive_report`);
+6. wide networks in theory: `responses` and `correlation` (by `hermite` series) say what a layer
+   does, `settling` (by `roots`) where many lead, `meanfield` is both; `phase` and `critical` are
+   its fast forms for many scales, by `lengths` (in `log_tables`).
 """
 
 from importlib.metadata import version
@@ -34,6 +37,7 @@ from initlib.compat import (
     xavier_normal,
     xavier_uniform,
 )
+from initlib.critical import critical_line
 from initlib.fans import Fans, fans
 from initlib.fills import (
     constant_,
@@ -46,8 +50,10 @@ from initlib.fills import (
 )
 from initlib.gains import GainReport, calculate_gain, gain, gain_report, gain_table
 from initlib.jacobian_spectrum import jacobian_spectrum
+from initlib.meanfield import MeanField
 from initlib.moments import Moments, moments
 from initlib.orthogonal import delta_orthogonal_, orthogonal_
+from initlib.phase import PhaseDiagram, phase_diagram
 from initlib.probe import probe
 from initlib.probe_pass import Probe
 from initlib.probe_report import ProbeRow, Signals
@@ -83,7 +89,9 @@ __all__ = [
     "Law",
     "LsuvReport",
     "LsuvRow",
+    "MeanField",
     "Moments",
+    "PhaseDiagram",
     "Probe",
     "ProbeRow",
     "Signals",
@@ -92,6 +100,7 @@ __all__ = [
     "calculate_gain",
     "constant",
     "constant_",
+    "critical_line",
     "delta_orthogonal_",
     "dirac",
     "dirac_",
@@ -123,6 +132,7 @@ __all__ = [
     "ones_",
     "orthogonal",
     "orthogonal_",
+    "phase_diagram",
     "probe",
     "sparse",
     "sparse_",
