@@ -51,7 +51,7 @@ def critical_line(
     --------
     >>> critical_line("tanh", [0.0, 0.05**0.5]).round(6)
     array([1.     , 1.32701])
-    >>> round(critical_line("relu", 0.3) ** 2, 12)
+    >>> round(critical_line("relu", 0.3) ** 2, 9)
     2.0
 
     References
