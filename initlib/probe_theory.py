@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from initlib.fans import fans
-from initlib.moments import moments
+from initlib.meanfield import MeanField
 from initlib.probe_pass import Call
 from initlib.probe_report import ProbeRow
 
@@ -30,7 +30,8 @@ def predict(rows: Sequence[ProbeRow], calls: Sequence[Call]) -> tuple[ProbeRow, 
 
     A layer of weights with bias b multiplies by ``fan_in E w^2`` and adds ``E b^2``, as if its
     weights and biases were independent of mean zero; an activation takes Gaussian inputs of mean
-    zero. On the way back they multiply by ``fan_out E w^2`` and by E phi'^2.
+    zero, whose correlation is that of the average pair of samples. On the way back they multiply by
+    ``fan_out E w^2`` and by E phi'^2.
     """
     theory = {id(call): _of_layer(call) for call in calls} | _of_activations(calls)
     return tuple(
@@ -74,7 +75,11 @@ def _of_activations(calls: Sequence[Call]) -> dict[int, _Layer]:
             groups[call.activation].append(call)
     found = {}
     for activation, same in groups.items():
-        at = moments(activation, np.array([call.input.second_moment for call in same]))
-        for call, second, back in zip(same, at.second_moment, at.squared_derivative, strict=True):
-            found[id(call)] = _Layer(second.item(), None, back.item())
+        layer = MeanField(activation, sigma_w=1.0)
+        q = np.array([call.input.second_moment for call in same])
+        c = np.array([call.input.correlation for call in same], dtype=float)  # None becomes NaN
+        at = layer.q_map(q), layer.c_map(np.clip(np.nan_to_num(c), -1, 1), q), layer.chi(q)
+        for call, given, *values in zip(same, c, *at, strict=True):
+            second, correlation, back = map(float, values)
+            found[id(call)] = _Layer(second, None if np.isnan(given) else correlation, back)
     return found

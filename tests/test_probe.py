@@ -78,6 +78,7 @@ def test_predictions_are_right_on_average_over_weights(phi):
         rows = init.probe(model, x, seed=seed).rows
         ratios.append(
             [row.second_moment / row.predicted_second_moment for row in rows]
+            + [1 + row.correlation - row.predicted_correlation for row in rows]
             + [row.gradient_second_moment / row.predicted_gradient for row in rows[:-1]]
         )
     ratios = np.array(ratios)
