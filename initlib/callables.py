@@ -1,11 +1,37 @@
 """Any elementwise function, of NumPy arrays or of torch tensors, as an activation."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from initlib.activations import Activation, Function, activation
+
+# Layers of torch that compute a named activation, and the attributes that are its parameters.
+_LAYERS: dict[type[nn.Module], tuple[str, tuple[str, ...]]] = {
+    nn.Identity: ("linear", ()),
+    nn.ReLU: ("relu", ()),
+    nn.LeakyReLU: ("leaky_relu", ("negative_slope",)),
+    nn.ReLU6: ("relu6", ()),
+    nn.Tanh: ("tanh", ()),
+    nn.Hardtanh: ("hardtanh", ("min_val", "max_val")),
+    nn.Sigmoid: ("sigmoid", ()),
+    nn.Hardsigmoid: ("hardsigmoid", ()),
+    nn.LogSigmoid: ("logsigmoid", ()),
+    nn.Softplus: ("softplus", ("beta",)),
+    nn.Softsign: ("softsign", ()),
+    nn.ELU: ("elu", ("alpha",)),
+    nn.CELU: ("celu", ("alpha",)),
+    nn.SELU: ("selu", ()),
+    nn.SiLU: ("silu", ()),
+    nn.Hardswish: ("hardswish", ()),
+    nn.Mish: ("mish", ()),
+    nn.Softshrink: ("softshrink", ("lambd",)),
+    nn.Hardshrink: ("hardshrink", ("lambd",)),
+    nn.Tanhshrink: ("tanhshrink", ()),
+}
 
 # Both signs, no symmetry, no round number: a test that a kink cannot spoil.
 _PROBE = np.linspace(-2.9, 3.1, 7)
@@ -14,8 +40,9 @@ _PROBE = np.linspace(-2.9, 3.1, 7)
 def as_activation(function: str | Activation | Function) -> Activation:
     """Make an activation of a name or of an elementwise function.
 
-    The function is tried on float64 NumPy arrays, then on float64 torch tensors (a module as a copy
-    in double precision). Its derivative and its kinks are left to the quadrature.
+    Layers of torch are known by their type. Any other function is tried on float64 NumPy arrays,
+    then on float64 torch tensors (a module as a copy in double precision); its derivative and its
+    kinks are left to the quadrature.
 
     Parameters
     ----------
@@ -46,6 +73,9 @@ def as_activation(function: str | Activation | Function) -> Activation:
     if not callable(function):
         raise TypeError(f"expected the name of an activation or a function, got {function!r}")
     name = getattr(function, "__name__", None) or repr(function)
+    known = _of_layer(function)
+    if known is not None:
+        return replace(known, name=name)
     refusals = []
     for kind, value in ("NumPy", _on_arrays(function)), ("torch", _on_tensors(function)):
         refusal = _why_not_elementwise(value)
@@ -58,12 +88,21 @@ def as_activation(function: str | Activation | Function) -> Activation:
     )
 
 
+def _of_layer(function):
+    if type(function) is nn.GELU:
+        return activation("gelu_tanh" if function.approximate == "tanh" else "gelu")
+    if type(function) not in _LAYERS:
+        return None
+    name, attributes = _LAYERS[type(function)]
+    return activation(name, *(getattr(function, attribute) for attribute in attributes))
+
+
 def _on_arrays(function):
     return lambda x: np.asarray(function(x), dtype=np.float64)
 
 
 def _on_tensors(function):
-    if isinstance(function, torch.nn.Module):
+    if isinstance(function, nn.Module):
         function = copy.deepcopy(function).double()
 
     def value(x):

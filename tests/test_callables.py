@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from initlib import callables
 from initlib.activations import activation
 from initlib.callables import as_activation
 
@@ -68,3 +69,34 @@ def test_a_module_is_left_as_it_was():
 def test_refusals(function, kind, message):
     with pytest.raises(kind, match=message):
         as_activation(function)
+
+
+LAYERS = [
+    *(kind() for kind in callables._LAYERS),
+    nn.GELU(),
+    nn.GELU("tanh"),
+    nn.LeakyReLU(0.3),
+    nn.Hardtanh(-0.5, 2.0),
+    nn.Softplus(2.0),
+    nn.ELU(0.7),
+    nn.CELU(0.7),
+    nn.Softshrink(0.2),
+    nn.Hardshrink(0.9),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+def test_layers_of_torch_are_known_with_their_parameters(layer):
+    known = as_activation(layer)
+    assert known.derivative is not None
+    assert known.name == repr(layer)
+    x = torch.linspace(-5, 5, 103, dtype=torch.float64)
+    assert known(x.numpy()) == pytest.approx(layer(x).numpy(), abs=1e-12)
+
+
+def test_a_subclass_of_a_layer_is_taken_by_what_it_computes():
+    class Shifted(nn.ReLU):
+        def forward(self, x):
+            return super().forward(x - 1)
+
+    assert as_activation(Shifted())(2.0) == 1
