@@ -66,7 +66,7 @@ def plot_units(sizes: pd.DataFrame, tails: pd.DataFrame, cosines: pd.DataFrame) 
         words, offset = WORDS[law]
         end = part.k.iloc[0], part.theory.iloc[0]
         direct_label(middle, words, end, offset=offset, color=BLUE)
-    middle.set_ylabel("excess kurtosis")
+    middle.set(ylabel="excess kurtosis", ylim=(-0.22, 1.08 * tails.high.max()))
     _draw_cosines(right, cosines)
     for ax, counts in ((middle, tails.k), (right, cosines.k)):
         ticks = sorted(counts.unique())

@@ -29,7 +29,7 @@ ARMS = {
     "unscaled": {"color": "#CC79A7", "marker": "v", "linestyle": "-"},
 }
 INPUTS = {
-    "standardized": ("o", "standardized images", (44, 0)),
+    "standardized": ("o", "standardized images", (-4, -10)),
     "zero to one": ("s", "pixels from 0 to 1", (8, -10)),
 }
 # What is written at a curve: words, the loss at which they stand, and their offset in points.
@@ -92,10 +92,12 @@ def plot_steps(unit: dict[str, Tensor], shares: pd.DataFrame, levels: Sequence[f
         at = part.iloc[2]
         direct_label(ax, words, (at.step, at.value), offset=offset, color=BLUE)
     *first, ever = levels
-    ax.hlines(first, -1, 3.5, color=THEORY, linewidth=1, zorder=0)
+    ax.hlines(first, 0.6, 1.6, color=THEORY, linewidth=1, zorder=0)
     reference_line(ax, ever)
-    direct_label(ax, "all pixels that are ever lit", (1, ever), offset=(34, 5), color=THEORY)
-    ax.set(ylim=(0, 1.04), xlabel="step", ylabel="weights that aren't zero")
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set_xticks([0, 1, 10, 100], [0, 1, 10, 100])
+    ax.set(xlim=(-0.2, 1.1 * shares.step.max()), ylim=(0, 1.04), xlabel="step")
+    ax.set_ylabel("weights that aren't zero")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     _heading(ax, "b", "All units")
     return fig
