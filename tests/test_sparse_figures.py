@@ -77,7 +77,7 @@ def test_steps_show_three_images_and_the_shares():
     ]
     *images, all_units, _ = plot_steps(unit, pd.concat(shares), [0.7, 0.4, 0.8]).axes
     assert [ax.get_xlabel() for ax in images] == list(unit)
-    assert texts(all_units) == ["standardized images", "pixels from 0 to 1"]
+    assert texts(all_units) == ["standardized", "pixels from 0 to 1"]
 
 
 def test_training_names_every_arm():

@@ -29,7 +29,7 @@ ARMS = {
     "unscaled": {"color": "#CC79A7", "marker": "v", "linestyle": "-"},
 }
 INPUTS = {
-    "standardized": ("o", "standardized images", (-4, -10)),
+    "standardized": ("o", "standardized", (2, -10)),
     "zero to one": ("s", "pixels from 0 to 1", (8, -10)),
 }
 # What is written at a curve: words, the loss at which they stand, and their offset in points.
