@@ -25,7 +25,7 @@ def critical_line(
     - homogeneous ones such as ReLU diverge, at :math:`\chi_1 = 1` too if there are no biases, and
       at the same :math:`\sigma_w` if there are;
     - GELU, SiLU and their like diverge from `q0` as soon as that is beyond an unstable fixed point:
-      without biases, this is their `gain`.
+      without biases, this is their `gain` for ``q=q0``.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from initlib.meanfield import MeanField
 from initlib.sampling import Key
 
 __all__ = [
+    "at_layers",
     "course_table",
     "depth_scales",
     "layer_table",
@@ -72,7 +73,27 @@ def map_curves(activation: str, scales: Scales, q: np.ndarray, c: np.ndarray) ->
     )
 
 
-def course_table(courses: Mapping[str, Course], nets: Mapping[str, MeanField], of: str, q=None):
+def at_layers(estimates: Mapping[str, Estimate], layers: Sequence[int]) -> dict[str, Estimate]:
+    """Take estimates of whole courses apart, into those at some layers: "name, layer".
+
+    Examples
+    --------
+    >>> at_layers({"chaos": estimate([[1.0, 2.0], [1.0, 4.0]])}, [1])["chaos, 1"].value
+    np.float64(3.0)
+    """
+    return {
+        f"{name}, {at}": Estimate(e.value[at], e.se[at], e.n, e.low[at], e.high[at])
+        for name, e in estimates.items()
+        for at in layers
+    }
+
+
+def course_table(
+    courses: Mapping[str, Course],
+    nets: Mapping[str, MeanField],
+    of: str,
+    q: float | None = None,
+) -> pd.DataFrame:
     """Tabulate a part of courses that were measured, mean and 95 % interval, beside theory.
 
     Parameters
