@@ -144,10 +144,13 @@ def test_the_scale_has_censored_runs_at_their_budget():
     gains = gain_table([0.01, 0.1], ["normal", "uniform"], [8, 32], key=0, draws=16)
     runs = {"factor": [0.5, 1.0, 2.0], "steps": [90.0, 40.0, np.inf], "budget": 100}
     signals = pd.concat(toy_layers(name=name) for name in ("He", "2 He"))
-    fig = plot_scale(signals, gains[gains.direction == "forward"], pd.DataFrame(runs), 1.0)
+    fig = plot_scale(
+        signals, gains[gains.direction == "forward"], pd.DataFrame(runs), 1.0, {"VGG": (50, 90)}
+    )
     depth, by_width, steps = fig.axes
     assert texts(depth) == ["He", "2 He"]
-    assert texts(by_width) == ["std 0.01", "std 0.1"]
+    assert texts(by_width) == [r"$\sigma$ = 0.01", r"$\sigma$ = 0.1", "VGG"]
+    assert texts(steps) == ["not within\nthe budget"]
     late = next(line for line in steps.lines if line.get_marker() == "^")
     assert late.get_xydata().tolist() == [[2, 100]]
     # As far as the width that a standard deviation of 0.01 asks for.

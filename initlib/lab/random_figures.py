@@ -1,11 +1,13 @@
 """The figures on random weights: the scale, the law, and the defaults of torch."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from initlib.lab.figures import (
     PAGE,
@@ -21,12 +23,19 @@ LAWS = {"normal": {"marker": "o"}, "uniform": {"marker": "s", "markerfacecolor":
 STARTS = {
     "he": ("He", scheme_style("he")),
     "default": ("torch's default", {"color": "#CC79A7", "marker": "v", "linestyle": "-"}),
-    "no bias": ("its weights,\nzero biases", {"color": "#666666", "marker": "s", "linestyle": "-"}),
+    "no bias": (
+        "its weights,\nzero biases",
+        {"color": "#444444", "marker": "s", "linestyle": "--"},
+    ),
 }
 
 
 def plot_scale(
-    signals: pd.DataFrame, gains: pd.DataFrame, steps: pd.DataFrame, level: float
+    signals: pd.DataFrame,
+    gains: pd.DataFrame,
+    steps: pd.DataFrame,
+    level: float,
+    marked: Mapping[str, tuple[float, float]],
 ) -> Figure:
     """Draw what a fixed standard deviation does: to signals by depth, by width, and in training.
 
@@ -40,6 +49,8 @@ def plot_scale(
         Columns factor (std over He's), seed, steps (infinite: not within the budget) and budget.
     level
         Loss (nats) at which training counts as begun.
+    marked
+        Names of networks and the range of their widths, drawn thick at the smallest deviation.
 
     Returns
     -------
@@ -49,6 +60,7 @@ def plot_scale(
     fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.4))
     _draw_signals(axes[0], signals)
     _draw_gains(axes[1], gains)
+    _mark(axes[1], gains["std"].min(), marked)
     _draw_steps(axes[2], steps)
     axes[2].set_ylabel(f"steps to loss {level:g}")
     words = "Signal by depth", "Gain of a layer by width", "Training on MNIST"
@@ -67,7 +79,8 @@ def _draw_signals(ax: Axes, signals: pd.DataFrame) -> None:
         direct_label(ax, name, end, color=color)
     ax.set(yscale="log", xlabel="layer $l$", ylabel=r"$\mathrm{E}\,h_l^2$")
     ax.set_xlim(right=1.45 * signals.layer.max())  # room for the names
-    ax.set_xticks(np.arange(2, signals.layer.max() + 1, 2))
+    step = 2 if signals.layer.max() <= 12 else 4
+    ax.set_xticks(np.arange(step, signals.layer.max() + 1, step))
 
 
 def _draw_gains(ax: Axes, gains: pd.DataFrame) -> None:
@@ -81,20 +94,33 @@ def _draw_gains(ax: Axes, gains: pd.DataFrame) -> None:
             gain = one.gain, one.low, one.high
             points_with_interval(ax, aside * one.n_in, *gain, color=color, **LAWS[law])
         end = widths[1], widths[1] * std**2 / 2
-        direct_label(ax, f"std {std:g}", end, offset=(-4, 5), color=color)
+        direct_label(ax, rf"$\sigma$ = {std:g}", end, color=color)
     ax.set(xscale="log", yscale="log", xlabel="width $n$", ylabel="forward gain, ReLU")
-    ax.set_ylim(top=6 * widths[1] * gains["std"].max() ** 2)
+    ax.set_xlim(right=40 * widths[1])  # room for the names
+    ax.set_xticks([100, 10_000])
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _mark(ax: Axes, std: float, marked: Mapping[str, tuple[float, float]]) -> None:
+    for name, ends in marked.items():
+        widths = np.array(ends)
+        gains = widths * std**2 / 2
+        ax.plot(widths, gains, color=RAMP[0], linewidth=4, alpha=0.35, solid_capstyle="butt")
+        direct_label(ax, name, (widths[1], gains[1]), offset=(2, -8), color=RAMP[0])
 
 
 def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
     reached = np.minimum(steps.steps, steps.budget)
     middle = reached.groupby(steps.factor).median()
-    ax.axvline(1, color="0.6", linestyle=":", linewidth=0.8)
+    ax.axvline(1, ymax=0.85, color="0.6", linestyle=":", linewidth=0.8)
     ax.plot(middle.index, middle, color="0.6", linewidth=0.8)
     late = np.isinf(steps.steps)
     ax.plot(steps.factor[~late], reached[~late], ".", color="black", markersize=4)
     ax.plot(steps.factor[late], reached[late], "^", color="black", markerfacecolor="white")
+    if late.any():
+        last = steps[late].factor.idxmax()
+        spot = steps.factor[last], reached[last]
+        direct_label(ax, "not within\nthe budget", spot, offset=(-7, -1))
     ax.set(xscale="log", yscale="log", xlabel="standard deviation over He's")
     factors = sorted(steps.factor.unique())
     ax.set_xticks(factors, [f"{factor:.2g}" for factor in factors])
@@ -149,18 +175,19 @@ def plot_default(layers: pd.DataFrame, curves: pd.DataFrame, chance: float) -> F
 
 def _draw_losses(ax: Axes, curves: pd.DataFrame, chance: float) -> None:
     reference_line(ax, chance)
-    for start, part in curves[curves.step >= FIRST_STEP].groupby("start"):
-        words, look = STARTS[start]
+    for start, (words, look) in STARTS.items():
+        part = curves[(curves.start == start) & (curves.step >= FIRST_STEP)]
         for _, one in part.groupby("seed"):
-            ax.plot(one.step, one.loss, color=look["color"], linewidth=0.4, alpha=0.4)
+            ax.plot(one.step, one.loss, color=look["color"], linewidth=0.4, alpha=0.3)
         median = part.groupby("step").loss.median()
-        ax.plot(median.index, median, color=look["color"], linewidth=1.8)
-        if start == "he":
-            at = median.index[median < chance / 3].min()
-            direct_label(ax, words, (at, chance / 3), offset=(-12, 0), color=look["color"])
-    ax.set(xscale="log", ylim=(0, 1.2 * chance), xlabel="step", ylabel="training loss (nats)")
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
+        style = look["linestyle"]
+        width = 1.2 if style == "--" else 1.8
+        ax.plot(median.index, median, color=look["color"], linestyle=style, linewidth=width)
+        level = {"he": 0.33, "default": 0.75, "no bias": 0.45}[start] * chance
+        at = median.index[median < level].min()
+        direct_label(ax, words, (at, level), offset=(10, 7), color=look["color"])
+    ax.set(ylim=(0, 1.2 * chance), xlim=(0, curves.step.max()), xlabel="step")
+    ax.set_ylabel("training loss (nats)")
 
 
 def plot_law(kurtosis: pd.DataFrame, differences: pd.DataFrame, margin: float) -> Figure:
