@@ -154,7 +154,7 @@ def train(
         accuracy[remaining] = stack.accuracy(data.x_test, data.y_test)
         return losses, accuracy, diverged
 
-    with ThreadPoolExecutor(threads or _threads()) as pool:
+    with ThreadPoolExecutor(threads or default_threads()) as pool:
         chunks = pool.map(run, range(0, len(arms), CHUNK))
         losses, accuracy, diverged = (torch.cat(part, dim=-1) for part in zip(*chunks, strict=True))
     return Trained(tuple(arms), *(part.double().numpy() for part in (losses, accuracy, diverged)))
@@ -216,7 +216,8 @@ def batch_order(seed: int, n: int, batch_size: int, steps: int) -> Tensor:
     return torch.from_numpy(np.concatenate(epochs)).view(-1, batch_size)[:steps]
 
 
-def _threads() -> int:
+def default_threads() -> int:
+    """Return ``$OMP_NUM_THREADS``, or the number of cores."""
     return int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or os.cpu_count() or 1)
 
 
