@@ -127,8 +127,9 @@ def plot_signs(courses: pd.DataFrame, floors: Mapping[str, Mapping[str, float]])
         for level in levels:
             reference_line(ax, level, linestyle="-")
         if levels:
-            words = "all but the smallest mode" if len(levels) > 1 else "all but the negative ones"
-            direct_label(ax, words, (1.2, levels[0]), offset=(0, -7), color=THEORY)
+            missed = "smallest mode" if len(levels) > 1 else "negative ones"
+            below = {"offset": (0, -11), "color": THEORY}
+            direct_label(ax, f"all but the\n{missed}", (1.2, levels[0]), **below)
         ax.set(xscale="log", yscale="log", ylim=(1e-5, 4), xlabel="step")
         heading(ax, letter, target)
     axes[0].set_ylabel("loss (at $P = 0$: 1)")
