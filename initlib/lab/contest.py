@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from initlib.lab.data import Dataset
+from initlib.lab.estimates import estimate
 from initlib.lab.plateaus import choose_rates, outcomes
 from initlib.lab.train import Arm, Trained, train
 
-__all__ = ["Contest", "contest", "log_steps"]
+__all__ = ["Contest", "contest", "error_table", "log_errors", "log_steps"]
 
 
 class Contest(NamedTuple):
@@ -109,3 +110,33 @@ def log_steps(held: Contest, scheme: str) -> np.ndarray:
     """
     results = held.results[held.results.scheme == scheme].sort_values("seed")
     return np.log(np.minimum(results.steps, results.budget).to_numpy())
+
+
+def log_errors(held: Contest, scheme: str) -> np.ndarray:
+    """Return the logarithm of a scheme's share of wrong answers, in the order of the seeds.
+
+    What diverged counts as all wrong.
+    """
+    results = held.results[held.results.scheme == scheme].sort_values("seed")
+    return np.log1p(-results.accuracy.fillna(0).to_numpy())
+
+
+def error_table(contests: Mapping[int, Contest]) -> pd.DataFrame:
+    """Return test errors, mean over seeds with its 95 % interval.
+
+    Parameters
+    ----------
+    contests
+        By their budget of steps.
+
+    Returns
+    -------
+    DataFrame
+        Columns scheme, budget, lr (the chosen one), value, low and high, in percent.
+    """
+    rows = []
+    for budget, held in contests.items():
+        for scheme, part in held.results.groupby("scheme"):
+            error = estimate(100 * (1 - part.accuracy.fillna(0)))
+            rows.append((scheme, budget, part.lr.iloc[0], error.value, error.low, error.high))
+    return pd.DataFrame(rows, columns=["scheme", "budget", "lr", "value", "low", "high"])

@@ -56,7 +56,7 @@ def mean_field(
     activation: str,
     sizes: Sequence[int],
     variances: Sequence[float],
-    second: float = 1.0,
+    second: float | np.ndarray = 1.0,
     bias: float | Sequence[float] = 0.0,
 ) -> Signals:
     """Predict the moments in each layer for wide networks.
@@ -75,14 +75,14 @@ def mean_field(
     variances
         Var w of each layer, v_1 .. v_L.
     second
-        E x^2.
+        E x^2, one number or one for each of k inputs.
     bias
         Variance v_b of the biases, one or one for each layer.
 
     Returns
     -------
     Signals
-        Arrays of shape (L,); `spread` is NaN.
+        Arrays of shape (L,), or (L, k); `spread` is NaN.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def mean_field(
     """
     depth = len(sizes) - 1
     biases = np.broadcast_to(bias, depth)
-    pre, mean, post, slope, below = [], [], [], [], [second]
+    pre, mean, post, slope, below = [], [], [], [], [np.asarray(second)]
     for n_in, variance, shift in zip(sizes[:-1], variances, biases, strict=True):
         pre.append(n_in * variance * below[-1] + shift)
         phi = moments(activation, pre[-1])
@@ -103,10 +103,10 @@ def mean_field(
         post.append(phi.second_moment)
         slope.append(phi.squared_derivative)
         below.append(phi.second_moment)
-    error = np.ones(depth)
+    error = np.ones((depth, *np.shape(second)))
     for layer in reversed(range(depth - 1)):
         factor = sizes[layer + 1] * variances[layer + 1] * slope[layer]
         error[layer] = factor * error[layer + 1]
-    weight = error * np.array(sizes[:-1]) * np.array(below[:-1])
+    weight = (error.T * sizes[:-1] * np.array(below[:-1]).T).T
     columns = (np.array(part) for part in (pre, mean, post))
-    return Signals(*columns, np.full(depth, np.nan), error, weight)
+    return Signals(*columns, np.full(error.shape, np.nan), error, weight)
