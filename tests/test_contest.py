@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from initlib.lab.contest import contest, log_steps
+from initlib.lab.contest import contest, error_table, log_errors, log_steps, loss_curves
 from initlib.lab.data import load
 from initlib.lab.train import Arm, train
 
@@ -43,3 +43,16 @@ def test_steps_that_were_not_reached_count_as_the_budget():
 def test_what_is_missing_is_named():
     with pytest.raises(ValueError, match="needs rates"):
         contest(DATA, {"he": {"scheme": "he_normal"}}, **OPTIONS)
+
+
+def test_at_level_zero_the_lowest_loss_at_the_end_chooses_the_rate():
+    schemes = {"he": {"scheme": "he_normal"}}
+    held = contest(DATA, schemes, rates=[1e-4, 0.05], replicas=2, **(OPTIONS | {"level": 0.0}))
+    best = held.tried.groupby("lr").loss.max().idxmin()
+    assert (held.results.lr == best).all()
+    table = error_table({30: held})
+    assert table.value[0] == pytest.approx(100 * np.mean(1 - held.results.accuracy))
+    assert table.low[0] < table.value[0] < table.high[0]
+    np.testing.assert_allclose(np.exp(log_errors(held, "he")), 1 - held.results.accuracy)
+    curves = loss_curves(held)
+    assert set(curves.columns) == {"scheme", "seed", "step", "loss"}

@@ -110,3 +110,12 @@ def test_the_table_stands_on_the_draws():
     np.testing.assert_allclose(table.value, measured.weight.mean(axis=0) * [1, 2])
     np.testing.assert_allclose(table.theory, predicted.weight * [1, 2])
     assert ((table.low < table.value) & (table.value < table.high)).all()
+
+
+def test_mean_field_takes_inputs_one_by_one():
+    sizes, variances, seconds = [8, 6, 4], [1 / 8, 1 / 6], np.array([0.1, 1.0])
+    together = mean_field("tanh", sizes, variances, seconds)
+    for i, second in enumerate(seconds):
+        alone = mean_field("tanh", sizes, variances, second)
+        for part, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(part[:, i], expected)

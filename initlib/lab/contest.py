@@ -8,10 +8,10 @@ import pandas as pd
 
 from initlib.lab.data import Dataset
 from initlib.lab.estimates import estimate
-from initlib.lab.plateaus import choose_rates, outcomes
+from initlib.lab.plateaus import choose_rates, curve_table, outcomes
 from initlib.lab.train import Arm, Trained, train
 
-__all__ = ["Contest", "contest", "error_table", "log_errors", "log_steps"]
+__all__ = ["Contest", "contest", "error_table", "log_errors", "log_steps", "loss_curves"]
 
 
 class Contest(NamedTuple):
@@ -63,7 +63,8 @@ def contest(
     trials
         Seeds that try each learning rate.
     level, plateau
-        Losses (nats), as in `outcomes`.
+        Losses (nats), as in `outcomes`. With level 0, which is never reached, that rate is best
+        whose trials have the lowest loss at the end.
     **options
         Of `train`, such as hidden and steps; and rates, the grid of learning rates.
 
@@ -140,3 +141,9 @@ def error_table(contests: Mapping[int, Contest]) -> pd.DataFrame:
             error = estimate(100 * (1 - part.accuracy.fillna(0)))
             rows.append((scheme, budget, part.lr.iloc[0], error.value, error.low, error.high))
     return pd.DataFrame(rows, columns=["scheme", "budget", "lr", "value", "low", "high"])
+
+
+def loss_curves(held: Contest) -> pd.DataFrame:
+    """Return the smoothed curves of all schemes: those of `curve_table`, and scheme."""
+    curves = (curve_table(losses).assign(scheme=name) for name, losses in held.losses.items())
+    return pd.concat(curves, ignore_index=True)

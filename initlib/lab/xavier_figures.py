@@ -1,10 +1,9 @@
-"""The figures on Xavier's rule: two starts, how tanh fades, and what training makes of it."""
+"""The figures on Xavier's rule: two starts, and what training makes of them."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,24 +23,29 @@ from initlib.lab.figures import (
     reference_line,
     scheme_style,
 )
-from initlib.lab.looks import THEORY
 
 FIRST_STEP = 5  # before it, losses aren't yet averaged over enough steps to be smooth
 XAVIER, STANDARD = scheme_style("xavier"), {"color": "#000000", "marker": "v", "linestyle": "-"}
 STANDARDIZED = XAVIER | {"marker": "D", "markerfacecolor": "white"}
-# By start and scale of the pixels: the look, and the words at the end of the line.
 LOOKS = {
     "standard": STANDARD,
     "xavier": XAVIER,
     "xavier, standardized": STANDARDIZED,
 }
+# By start and scale of the pixels: words, and where the factor stands in the panel of signals.
+WORDS = {
+    "standard": ("standard", (-5, -7), "right"),
+    "xavier": ("Xavier, pixels\nin [0, 1]", (0, -8), "center"),
+    "xavier, standardized": ("Xavier, pixels\nstandardized", (0, 8), "center"),
+}
+# By arm: the look, words, and where they stand: the loss at which the median passes them (0: at the
+# end), the offset in points, and the alignment.
 ARMS = {
-    "tanh": (XAVIER, "tanh, Xavier"),
-    "xavier": (XAVIER, "Xavier"),
-    "standard": (STANDARD, "standard"),
-    "logistic": ({"color": "#D55E00"}, "logistic, Xavier"),
-    "scaled": ({"color": "#56B4E9"}, "logistic, 4 × Xavier"),
-    "twin": ({"color": "#0072B2"}, "the same, centred"),
+    "xavier": (XAVIER, "Xavier", 1.5, (6, 3), "left"),
+    "standard": (STANDARD, "standard", 0, (0, 7), "right"),
+    "logistic": (XAVIER, "Xavier", 0, (0, 9), "right"),
+    "scaled": ({"color": "#56B4E9"}, "4 × Xavier", 2.0, (6, 3), "left"),
+    "twin": ({"color": "#0072B2"}, "4 × Xavier,\ncentred", 1.5, (-8, -4), "right"),
 }
 
 
@@ -73,125 +77,34 @@ def plot_starts(table: pd.DataFrame) -> Figure:
             points_with_interval(ax, part.layer, part.value, part.low, part.high, **look)
         ax.set(yscale="log", xlabel="hidden layer $l$", ylabel=words[1], xlim=(0.6, 5.4))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _plain_decades(ax)
-        _heading(ax, letter, words[0])
+        plain_decades(ax)
+        heading(ax, letter, words[0])
     _label_starts(axes, table.set_index(["quantity", "start", "layer"]).theory)
     return fig
 
 
 def _label_starts(axes: Sequence[Axes], at: pd.Series) -> None:
-    words = {
-        "standard": "standard",
-        "xavier": "Xavier, pixels\nin [0, 1]",
-        "xavier, standardized": "Xavier, pixels\nstandardized",
-    }
-    factor = r"$\div\sqrt{3}$ a layer"
-    spots = {
-        "standard": ((3, at["signal", "standard", 3]), (-6, -10), factor),
-        "xavier": ((1.2, 0.9 * at["signal", "xavier", 1]), (0, -2), ""),
-    }
-    direct_label(axes[0], spots["standard"][2], *spots["standard"][:1], offset=(-4, -9))
-    spot = (3, at["gradient", "standard", 3])
-    direct_label(axes[1], factor, spot, offset=(5, -7))
-    offsets = {"standard": (0, 8), "xavier": (0, -11), "xavier, standardized": (0, 13)}
-    for start, text in words.items():
+    """Say what a layer does, and whose line it is."""
+    for ax, quantity, ends in zip(axes, ("signal", "gradient"), ((1, 5), (5, 1)), strict=False):
+        for start, (_, offset, across) in WORDS.items():
+            factor = (at[quantity, start, ends[1]] / at[quantity, start, ends[0]]) ** 0.25
+            text = r"$\div\sqrt{3}$ a layer" if start == "standard" else f"× {factor:.2f}"
+            if quantity == "gradient":
+                offset, across = ((0, 8), "center") if start == "xavier" else ((5, -7), "left")
+            color = LOOKS[start]["color"]
+            direct_label(
+                ax, text, (3, at[quantity, start, 3]), offset=offset, color=color, ha=across
+            )
+    offsets = {"standard": 8, "xavier": -12, "xavier, standardized": 13}
+    for start, (words, *_) in WORDS.items():
         spot, color = (3, at["weight", start, 3]), LOOKS[start]["color"]
-        direct_label(axes[2], text, spot, offset=offsets[start], color=color, ha="center")
+        direct_label(axes[2], words, spot, offset=(0, offsets[start]), color=color, ha="center")
     low, high = axes[2].get_ylim()
     axes[2].set_ylim(low / 1.3, 1.8 * high)
 
 
-def plot_fading(table: pd.DataFrame) -> Figure:
-    """Draw how tanh fades under Xavier's rule, what width changes, and what gradients do.
-
-    Parameters
-    ----------
-    table
-        From `initlib.lab.tanh_depth.deep_tables`.
-
-    Returns
-    -------
-    Figure
-        Two columns wide, three panels.
-    """
-    fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.5))
-    draws = {"input": _draw_inputs, "width": _draw_widths, "gradient": _draw_gradients}
-    headings = "From any input to $1/(2l)$", "How wide is wide?", "Gradients"
-    depth = int(table.layer.max())
-    for letter, ax, (panel, draw), words in zip("abc", axes, draws.items(), headings, strict=True):
-        draw(ax, table[table.panel == panel], depth)
-        _heading(ax, letter, words)
-        ticks = [layer for layer in (1, 2, 4, 8, 16, 32, 64, 128) if layer <= depth]
-        ax.set_xscale("log")
-        ax.set_xticks(ticks, [f"{tick}" for tick in ticks])
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel("layer $l$")
-    return fig
-
-
-def _draw_inputs(ax: Axes, table: pd.DataFrame, depth: int) -> None:
-    layers = np.geomspace(1, depth, 60)
-    ax.plot(layers, 1 / (2 * layers), ":", color=THEORY, linewidth=1)
-    direct_label(ax, "$1/(2l)$", (depth, 1 / (2 * depth)), offset=(-14, 10), color=THEORY)
-    looks = zip(table.groupby("start"), ("#E69F00", "#D55E00", "#8C2D04"), "os^", strict=True)
-    for (start, part), color, marker in looks:
-        ax.plot(part.layer, part.theory, color=color, linewidth=1)
-        _draw_points(ax, part, color=color, marker=marker)
-        first = part.iloc[0]
-        text = rf"$\mathrm{{E}}\,x^2 = {start:g}$"
-        offset = (6, 4) if start > 0.5 else (-2, -11)
-        direct_label(ax, text, (first.layer, first.theory), offset=offset, color=color, ha="left")
-    ax.set(yscale="log", ylabel=r"$\mathrm{E}\,h_l^2$")
-    _plain_decades(ax)
-
-
-def _draw_widths(ax: Axes, table: pd.DataFrame, depth: int) -> None:
-    exact = table[table.width == table.width.max()]
-    ax.plot(exact.layer, exact.theory, "--", color=THEORY, linewidth=1)
-    reference_line(ax, 1)
-    colors = "#56B4E9", "#0072B2", "#00395A"
-    for (n, part), color, marker in zip(table.groupby("width"), colors, "o^D", strict=False):
-        line = part[part.layer <= n]
-        ax.plot(line.layer, line.corrected, color=color, linewidth=1)
-        _draw_points(ax, part, color=color, marker=marker)
-        last = part.iloc[-1]
-        direct_label(ax, f"{n}", (last.layer, last.value), offset=(7, 0), color=color)
-    direct_label(ax, "width", (depth, 1.13), offset=(0, 0), ha="center")
-    ax.set(ylim=(0, 1.25), xlim=(0.85, 1.7 * depth), ylabel=r"$2l\ \mathrm{E}\,h_l^2$")
-
-
-def _draw_gradients(ax: Axes, table: pd.DataFrame, depth: int) -> None:
-    looks = {
-        "error": (XAVIER, r"$\Vert\partial f/\partial z_l\Vert^2 \approx l/L$", (-8, 2)),
-        "weight": (
-            {"color": "#0072B2", "marker": "o"},
-            r"$\frac{1}{n}\Vert\partial f/\partial W_l\Vert^2 \approx 1/(2L)$",
-            (0, -10),
-        ),
-    }
-    layers = np.geomspace(1, depth, 60)
-    for limit in (layers / depth, np.full(60, 1 / (2 * depth))):
-        ax.plot(layers, limit, ":", color=THEORY, linewidth=1)
-    for quantity, part in table.groupby("quantity"):
-        look, words, offset = looks[quantity]
-        ax.plot(part.layer, part.theory, color=look["color"], linewidth=1)
-        _draw_points(ax, part, **look)
-        spot = (depth / 2, 0.5) if quantity == "error" else (depth**0.5, 1 / (2 * depth))
-        across = "right" if quantity == "error" else "center"
-        direct_label(ax, words, spot, offset=offset, color=look["color"], ha=across)
-    ax.set(yscale="log", ylim=(0.35 / (2 * depth), 1.6), ylabel="squared norm")
-    _plain_decades(ax)
-
-
-def _draw_points(ax: Axes, part: pd.DataFrame, **look: str) -> None:
-    """Every layer at the bottom, fewer above: evenly in the logarithm."""
-    depth = part.layer.max()
-    spaced = {round(layer) for layer in np.geomspace(1, depth, 11)}
-    thin = part[part.layer.isin(spaced)]
-    points_with_interval(ax, thin.layer, thin.value, thin.low, thin.high, **look)
-
-
-def _plain_decades(ax: Axes) -> None:
+def plain_decades(ax: Axes) -> None:
+    """Label a logarithmic axis of y with plain numbers, at 1, 2, 5 where there is room."""
     ax.yaxis.set_major_locator(LogLocator(10, (1, 2, 5) if _decades(ax) < 2 else (1,)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.10g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
@@ -224,17 +137,20 @@ def plot_training(
     """
     fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.4))
     for scheme, part in errors.groupby("scheme"):
-        look, words = ARMS[scheme]
+        look, words, *_ = ARMS[scheme]
         axes[0].plot(part.budget, part.value, color=look["color"], linewidth=0.8)
         points_with_interval(axes[0], part.budget, part.value, part.low, part.high, **look)
         spot = part.budget.iloc[0], part.value.iloc[0]
-        offset = (8, 3) if scheme == "standard" else (-2, -12)
+        offset = (8, 3) if scheme == "standard" else (-3, -12)
         direct_label(axes[0], words, spot, offset=offset, color=look["color"], ha="left")
     axes[0].set(xscale="log", yscale="log", xlabel="steps of training", ylabel="test error (%)")
-    _heading(axes[0], "a", "tanh, 6 layers")
-    for letter, ax, (heading, table) in zip("bc", axes[1:], curves.items(), strict=True):
+    axes[0].set_xticks(errors.budget.unique(), [f"{n}" for n in errors.budget.unique()])
+    axes[0].xaxis.set_minor_locator(NullLocator())
+    plain_decades(axes[0])
+    heading(axes[0], "a", "tanh, 6 layers")
+    for letter, ax, (words, table) in zip("bc", axes[1:], curves.items(), strict=True):
         _draw_losses(ax, table, level, chance)
-        _heading(ax, letter, heading)
+        heading(ax, letter, words)
     axes[1].set_ylabel("training loss (nats)")
     return fig
 
@@ -243,15 +159,20 @@ def _draw_losses(ax: Axes, curves: pd.DataFrame, level: float, chance: float) ->
     reference_line(ax, chance)
     reference_line(ax, level, f"loss {level:g}")
     for scheme, part in curves[curves.step >= FIRST_STEP].groupby("scheme"):
-        color = ARMS[scheme][0]["color"]
+        look, words, height, offset, across = ARMS[scheme]
+        color = look["color"]
         for _, one in part.groupby("seed"):
             ax.plot(one.step, one.loss, color=color, linewidth=0.4, alpha=0.4)
         median = part.groupby("step").loss.median()
         ax.plot(median.index, median, color=color, linewidth=1.8)
-    ax.set(xscale="log", ylim=(0, 1.2 * chance), xlabel="step")
+        below = median.index[median < height]
+        spot = (below[0], height) if len(below) else (median.index[-1], median.iloc[-1])
+        direct_label(ax, words, spot, offset=offset, color=color, ha=across)
+    ax.set(xscale="log", ylim=(0, 1.3 * chance), xlabel="step")
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _heading(ax: Axes, letter: str, text: str) -> None:
+def heading(ax: Axes, letter: str, text: str) -> None:
+    """Write the letter of a panel and its title."""
     ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")
