@@ -10,6 +10,7 @@ from initlib.lab.identity_runs import (
     eye,
     eye_shares,
     growth_samples,
+    kept_table,
     memory_table,
     residual_cells,
     residual_growth,
@@ -66,3 +67,8 @@ def test_memory():
     kept = memory.set_index(["scheme", "t"]).kept
     assert (kept["identity"] == 1).all()
     assert kept["orthogonal"].loc[1].mean() == pytest.approx(0.5, abs=0.06)
+    drawn = kept_table(residual_growth(SCALES, units=8, draws=3), memory)
+    assert len(drawn) == 2 * 3 * 5 + 2 * 4
+    last = drawn[(drawn.panel == "c") & (drawn.name == "orthogonal")].set_index("step").loc[3]
+    assert last.low < last["median"] < last.high
+    assert last["mean"] == pytest.approx(kept["orthogonal"].loc[3].mean())

@@ -18,6 +18,7 @@ __all__ = [
     "eye",
     "eye_shares",
     "growth_samples",
+    "kept_table",
     "memory_table",
     "residual_cells",
     "residual_growth",
@@ -144,6 +145,26 @@ def growth_samples(growth: pd.DataFrame) -> dict[str, np.ndarray]:
         for way, rows in read.items()
         for kind, own in growth[rows].groupby("kind")
     }
+
+
+def kept_table(growth: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
+    """Return what of `residual_growth` and `memory_table` is drawn: centres and middle 80 %.
+
+    Returns
+    -------
+    DataFrame
+        A row for each point, with columns panel, name, step, mean, median, low and high.
+    """
+    tables = []
+    panels = [("a", growth, "kind", "block", "signal"), ("b", growth, "kind", "block", "gradient")]
+    for panel, table, name, step, column in [*panels, ("c", memory, "scheme", "t", "kept")]:
+        values = table.rename(columns={name: "name", step: "step"}).groupby(["name", "step"])[
+            column
+        ]
+        ends = {"low": values.quantile(0.1), "high": values.quantile(0.9)}
+        own = pd.DataFrame({"mean": values.mean(), "median": values.median(), **ends})
+        tables.append(own.reset_index().assign(panel=panel))
+    return pd.concat(tables, ignore_index=True)
 
 
 def memory_table(
