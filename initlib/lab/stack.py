@@ -7,6 +7,7 @@ alone.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
@@ -14,16 +15,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Activation = Literal["relu", "tanh", "sigmoid", "linear", "lecun_tanh", "selu"]
+Activation = Literal["relu", "tanh", "sigmoid", "softplus", "linear", "lecun_tanh", "selu"]
 
 HEIGHT, STEEPNESS = 1.7159, 2 / 3  # LeCun et al. 1998, section 4.4
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
 
-# Each activation in place, and its part of the chain rule in terms of its output h.
+# Each activation, which may work in place, and its part of the chain rule in terms of its output h.
 _ACTIVATIONS = {
     "relu": (torch.relu_, lambda delta, h: delta.mul_(h.sign())),
     "tanh": (torch.tanh_, lambda delta, h: delta.mul_(1 - h * h)),
     "sigmoid": (torch.sigmoid_, lambda delta, h: delta.mul_(h - h * h)),
+    "softplus": (nn.functional.softplus, lambda delta, h: delta.mul_(-torch.expm1(-h))),
     "linear": (lambda z: z, lambda delta, h: delta),
     "lecun_tanh": (
         lambda z: z.mul_(STEEPNESS).tanh_().mul_(HEIGHT),
@@ -50,6 +52,7 @@ MODULES = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus,
     "linear": nn.Identity,
     "lecun_tanh": LecunTanh,
     "selu": nn.SELU,
@@ -63,13 +66,21 @@ def mlp(sizes: Sequence[int], activation: Activation = "relu") -> nn.Sequential:
     ----------
     sizes : sequence of int
         Inputs, hidden widths, outputs.
-    activation : {"relu", "tanh", "sigmoid", "linear", "lecun_tanh", "selu"}
+    activation : {"relu", "tanh", "sigmoid", "softplus", "linear", "lecun_tanh", "selu"}
         After each layer but the last.
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.utils.skip_init(nn.Linear, n_in, n_out), MODULES[activation]()]
     return nn.Sequential(*layers[:-1])
+
+
+class DataScheme(ABC):
+    """A scheme that looks at data: it fills a whole network at once."""
+
+    @abstractmethod
+    def fill_(self, model: nn.Sequential, images: Tensor, seed: int) -> None:
+        """Fill a network from `mlp` in place, given the images that it will be trained on."""
 
 
 class Stack:

@@ -11,11 +11,11 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from initlib import initialize
 from initlib.lab.data import Dataset
-from initlib.lab.stack import Activation, Stack, mlp
+from initlib.lab.stack import Activation, DataScheme, Stack, mlp
 from initlib.sampling import permutation, stream_key
 
 CHUNK = 8  # replicas in one product: more don't get faster, and leave the cache
@@ -27,8 +27,9 @@ class Arm:
 
     Parameters
     ----------
-    scheme : str or anything else that `initlib.initialize` takes
-        How its weights start; its biases start at zero.
+    scheme : str or anything else that `initlib.initialize` takes, or DataScheme
+        How its weights start; its biases start at zero, unless a scheme that looks at data says
+        otherwise.
     lr : float
         Learning rate.
     seed : int
@@ -38,7 +39,7 @@ class Arm:
         mini-batches, so that they can be compared in pairs.
     """
 
-    scheme: str | Callable
+    scheme: str | Callable | DataScheme
     lr: float
     seed: int = 0
     batch_seed: int | None = None
@@ -103,7 +104,7 @@ def train(
         Hidden widths: [128] * 21 has 22 weight layers.
     steps : int
         Mini-batches.
-    activation : {"relu", "tanh", "sigmoid", "linear", "lecun_tanh", "selu"}
+    activation : {"relu", "tanh", "sigmoid", "softplus", "linear", "lecun_tanh", "selu"}
         After each hidden layer.
     batch_size : int
         Images in a mini-batch.
@@ -140,9 +141,9 @@ def train(
         arm.order: batch_order(arm.order, len(data.x_train), batch_size, steps) for arm in arms
     }
 
-    models = [mlp(sizes, activation) for _ in arms]
-    for model, arm in zip(models, arms, strict=True):
-        initialize(model, arm.scheme, seed=arm.seed)
+    starts = {(id(arm.scheme), arm.seed): arm for arm in arms}  # learning rates share their starts
+    built = {start: _build(sizes, activation, arm, data) for start, arm in starts.items()}
+    models = [built[id(arm.scheme), arm.seed] for arm in arms]
 
     def run(first: int) -> tuple[Tensor, Tensor, Tensor]:
         chunk = slice(first, first + CHUNK)
@@ -158,6 +159,15 @@ def train(
         chunks = pool.map(run, range(0, len(arms), CHUNK))
         losses, accuracy, diverged = (torch.cat(part, dim=-1) for part in zip(*chunks, strict=True))
     return Trained(tuple(arms), *(part.double().numpy() for part in (losses, accuracy, diverged)))
+
+
+def _build(sizes: list[int], activation: Activation, arm: Arm, data: Dataset) -> nn.Sequential:
+    model = mlp(sizes, activation)
+    if isinstance(arm.scheme, DataScheme):
+        arm.scheme.fill_(model, data.x_train, arm.seed)
+    else:
+        initialize(model, arm.scheme, seed=arm.seed)
+    return model
 
 
 def _descend(
