@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import NullFormatter, NullLocator
 
 from initlib.lab.figures import (
     PAGE,
@@ -27,7 +27,7 @@ NAMES = {"relu": "ReLU", "gelu": "GELU", "selu": "SELU", "elu": "ELU", "silu": "
 # Which curves of gradients are named: where, from 0 at the first layer to 1, and the offset.
 NAMED = {
     ("relu", "centred"): (0.15, (8, 5)),
-    ("softplus", "published"): (0.45, (7, -5)),
+    ("softplus", "published"): (0.0, (0, 24)),
     ("sigmoid", "published"): (0.3, (7, -5)),
 }
 RULES = {
@@ -59,12 +59,13 @@ def plot_passes(counts: pd.DataFrame, loops: pd.DataFrame, unseen: pd.DataFrame)
     _heading(ax, "a", "Forward passes")
     looks = {"loop": RULES["published"], "once": RULES["centred"]}
     lines = {"loop": 2 * counts.depth, "once": np.ones(len(counts))}
-    words = {"loop": "published\nloop, $2L$", "once": "one pass"}
+    words = {"loop": "published loop: $2L$", "once": "one pass"}
     for name, look in looks.items():
         ax.plot(counts.depth, lines[name], color=look["color"], linewidth=1)
         ax.plot(counts.depth, counts[name], **look, linestyle="none")
-        at = counts.depth.iloc[0], lines[name].iloc[0] if name == "loop" else 1
-        direct_label(ax, words[name], at, offset=(0, 12), color=look["color"])
+        at = counts.depth.iloc[0], np.asarray(lines[name])[0]
+        offset = (0, 28 if name == "loop" else 10)
+        direct_label(ax, words[name], at, offset=offset, color=look["color"])
     ticks = counts.depth.tolist()
     ax.set(xscale="log", yscale="log", xlabel="layers $L$", ylabel="passes", ylim=(0.6, 200))
     ax.set_xticks(ticks, ticks)
@@ -93,9 +94,9 @@ def _draw_loops(ax: Axes, loops: pd.DataFrame) -> None:
     for shade, (bias, part) in zip(shades, loops.groupby("bias"), strict=True):
         ax.plot(part["look"], part.theory, color=shade, linewidth=1)
         ax.plot(part["look"], part.error, "o", color=shade, markersize=3)
-        shown = part[part.error > 1e-7].iloc[-1]
+        shown = part[part.error > 3e-8].iloc[-1]
         words = f"Var $b$ = {bias:g}"
-        direct_label(ax, words, (shown["look"], shown.error), offset=(4, 3), color=shade)
+        direct_label(ax, words, (shown["look"], shown.error), offset=(6, 2), color=shade)
     ax.set(yscale="log", xlabel="iteration", ylabel="|std − 1|", ylim=(1e-8, 8))
     ax.set_xlim(-0.5, 1.6 * loops["look"].max())
     ax.set_xticks(_whole(loops["look"].max()))
@@ -120,7 +121,7 @@ def plot_blind(spread: pd.DataFrame, error: pd.DataFrame, numbers: Mapping[str, 
         Two columns wide: three panels.
     """
     fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.6), width_ratios=[1, 1, 1])
-    _heading(axes[0], "a", "Between samples, published rule")
+    _heading(axes[0], "a", "Between samples")
     for phi, part in spread.groupby("activation"):
         _curve(axes[0], part, ACTIVATIONS[phi])
         end = part.iloc[-1]
@@ -154,7 +155,7 @@ def _curve(ax: Axes, part: pd.DataFrame, look: dict, linestyle: str = "-") -> No
 
 
 def _draw_numbers(ax: Axes, numbers: Mapping[str, Numbers]) -> None:
-    _heading(ax, "c", r"$\chi$: what a layer multiplies by")
+    _heading(ax, "c", r"Factor $\chi$ of a layer")
     for row, number in enumerate(numbers.values()):
         ax.plot([number.chi, number.chi_centred], [-row, -row], color="0.75", linewidth=0.8)
         ax.plot(number.chi, -row, **RULES["published"], linestyle="none", markersize=4.5)
@@ -165,7 +166,7 @@ def _draw_numbers(ax: Axes, numbers: Mapping[str, Numbers]) -> None:
         ("centred", first.chi_centred, (-2, 9)),
     ):
         direct_label(ax, rule, (x, 0), offset=offset, color=RULES[rule]["color"], ha="center")
-    ax.axvline(1, color=THEORY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.plot([1, 1], [0.5 - len(numbers), 0.4], color=THEORY, linewidth=0.8, linestyle=":", zorder=0)
     ax.set(xscale="log", xlim=(0.1, 2), ylim=(0.5 - len(numbers), 1.1))
     ax.set_xticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -204,10 +205,33 @@ def plot_centred(results: pd.DataFrame, kept: Mapping[str, float]) -> Figure:
         ax.set_xlim(0.75 * depths[0], 1.35 * depths[-1])
         ax.set_xticks(depths, depths)
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(ScalarFormatter())
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        ticks = [tick for tick in (10, 20, 50, 100, 200, 500) if tick <= budget]
+        ax.set_yticks(ticks, ticks)
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.tick_params(axis="y", length=0 if ax is not axes[0, 0] else 3.5)
     axes[0, 0].set_ylabel("steps to loss 1")
+    last = axes[0, -1]
+    direct_label(last, "budget", (0.8 * depths[0], budget), offset=(0, -6), color=THEORY)
+    _name_rules(axes[0, -1], results[results.activation == list(kept)[-1]])
     return fig
+
+
+def _name_rules(ax: Axes, results: pd.DataFrame) -> None:
+    """Explain the marks in the free corner of a panel."""
+    for row, rule in enumerate(rule for rule in RULES if rule in set(results.rule)):
+        place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        words = {"customary": "He or Glorot \u25b2", "published": "published \u25a1"}.get(
+            rule, "centred \u25cf"
+        )
+        ax.annotate(
+            words,
+            (0.98, 0.03),
+            xytext=(0, 9 * row),
+            ha="right",
+            fontsize=7,
+            **place,
+            color=RULES[rule]["color"],
+        )
 
 
 def _draw_waits(ax: Axes, part: pd.DataFrame, look: dict, shift: float) -> None:

@@ -141,7 +141,7 @@ def biased_loops(
         A row for each variance and look, with columns bias, look, error (|std - 1|) and theory; and
         a row for each variance, with columns bias, worst (the largest difference of a std from
         theory), factor (of the error at one of the last looks, measured), predicted, last (the last
-        std) and least (that of the biases).
+        std) and least (that of the biases, repeated for each sample).
     """
     tables, ends = [], []
     for variance in variances:
@@ -151,7 +151,7 @@ def biased_loops(
         stds = np.array(loop.stds[0])
         logs = np.abs(np.log(stds))
         late = int(np.flatnonzero(logs > 1e-6)[-1]) - 1
-        least = layer.bias.double().std().item()
+        least = layer.bias.expand(len(batch), -1).std().item()
         worst = np.abs(stds / theory[: len(stds)] - 1).max()
         ends.append((variance, worst, logs[late + 1] / logs[late], factor, stds[-1], least))
         columns = {"look": range(len(stds)), "error": np.abs(stds - 1)}

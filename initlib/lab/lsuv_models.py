@@ -8,11 +8,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from initlib.adaptive import lsuv_
+from initlib.apply import initialize
 from initlib.fans import blocks
 from initlib.lab.stack import mlp
 from initlib.sampling import Key, normal, stream_key
 
-__all__ = ["Case", "Masked", "Recurrent", "Shared", "layer_stds", "model_zoo"]
+__all__ = [
+    "Case",
+    "Masked",
+    "Recurrent",
+    "Shared",
+    "dead_network",
+    "layer_stds",
+    "model_zoo",
+    "worst_stds",
+]
 
 
 class Case(NamedTuple):
@@ -148,3 +159,20 @@ def layer_stds(model: nn.Module, batch: Tensor) -> dict[str, float]:
     for handle in handles:
         handle.remove()
     return found
+
+
+def worst_stds(zoo: dict[str, Case], key: Key | int = 0) -> dict[str, float]:
+    """Scale each model by `lsuv_`, run it again, and return the std that is farthest from one."""
+    worst = {}
+    for name, (model, batch) in zoo.items():
+        lsuv_(model, batch, seed=stream_key(key, name))
+        worst[name] = max(layer_stds(model, batch).values(), key=lambda std: abs(std - 1))
+    return worst
+
+
+def dead_network(inputs: int, width: int = 20) -> nn.Sequential:
+    """Return a network whose ReLUs are all dead, so that its second layer has nothing to scale."""
+    model = mlp([inputs, width, width])
+    initialize(model, "orthogonal", 0)
+    model[0].bias.data.fill_(-1000.0)
+    return model

@@ -1,8 +1,7 @@
-"""Experiments on layer-sequential unit variance: signals, other batches, training."""
+"""Networks under layer-sequential unit variance: signals and gradients, and another batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,44 +11,18 @@ from torch import Tensor, nn
 
 from initlib.adaptive import lsuv_
 from initlib.apply import initialize
-from initlib.lab.contest import contest
-from initlib.lab.data import Dataset
+from initlib.lab.estimates import Estimate, estimate
 from initlib.lab.lsuv_theory import Field, lsuv_field
 from initlib.lab.signals import Signals, layer_table, network_signals
-from initlib.lab.stack import Activation, DataScheme, mlp
+from initlib.lab.stack import Activation, mlp
+from initlib.moments import moments
 from initlib.sampling import Key, permutation, stream_key
 
-__all__ = ["Lsuv", "held_out", "lsuv_signals", "races", "rms_table", "signal_tables"]
+__all__ = ["Factors", "factors", "held_out", "lsuv_signals", "rms_table", "signal_tables"]
 
-CUSTOMARY = {
-    "relu": "he_normal",
-    "softplus": "he_normal",
-    "tanh": "xavier_normal",
-    "sigmoid": "xavier_normal",
-}
+RULES = ("published", "centred")
 
 Cells = dict[tuple[Activation, bool], tuple[Signals, Field]]
-
-
-@dataclass(frozen=True)
-class Lsuv(DataScheme):
-    """`lsuv_` as a scheme for training.
-
-    Parameters
-    ----------
-    centred : bool
-        As in `lsuv_`.
-    images : int
-        Size of the batch that the network is scaled on, drawn anew for each seed.
-    """
-
-    centred: bool = False
-    images: int = 256
-
-    def fill_(self, model: nn.Sequential, images: Tensor, seed: int) -> None:
-        """Scale the model on a random batch of the images."""
-        rows = torch.from_numpy(permutation(stream_key(seed, "lsuv batch"), len(images)))
-        lsuv_(model, images[rows[: self.images]], seed=seed, centred=self.centred)
 
 
 def lsuv_signals(
@@ -105,7 +78,7 @@ def signal_tables(cells: Cells) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     spreads, errors = [], []
     for (activation, centred), both in cells.items():
-        names = {"activation": activation, "rule": "centred" if centred else "published"}
+        names = {"activation": activation, "rule": RULES[centred]}
         errors.append(layer_table(*both, "error").assign(**names))
         if not centred:
             table = layer_table(*both, "spread").assign(**names)
@@ -115,8 +88,41 @@ def signal_tables(cells: Cells) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat(spreads, ignore_index=True), pd.concat(errors, ignore_index=True)
 
 
+class Factors(NamedTuple):
+    """What networks show, over what theory says: estimates over draws, by activation.
+
+    Attributes
+    ----------
+    spread
+        Under the published rule, the factor of the standard deviation between samples per layer.
+    error
+        By activation and rule, the factor of the squared gradient per layer.
+    second
+        Under the published rule, the second moment of activations over E phi^2 for N(0, 1).
+    """
+
+    spread: dict[str, Estimate]
+    error: dict[str, Estimate]
+    second: dict[str, Estimate]
+
+
+def factors(cells: Cells) -> Factors:
+    """Compare what `lsuv_signals` measured with theory, in the mean over layers."""
+    found = Factors({}, {}, {})
+    for (activation, centred), (measured, field) in cells.items():
+        layers = len(field.error) - 1
+        change = (measured.error[:, 0] / field.error[0]) ** (1 / layers)
+        found.error[f"{activation}, {RULES[centred]}"] = estimate(change)
+        if not centred:
+            ratio = measured.spread / field.spread
+            found.spread[activation] = estimate((ratio[:, -1] / ratio[:, 0]) ** (0.5 / layers))
+            behind = moments(activation).second_moment
+            found.second[activation] = estimate(measured.second.mean(axis=1) / behind)
+    return found
+
+
 def held_out(
-    activation: Activation,
+    activations: Sequence[Activation],
     images: Tensor,
     sizes: Sequence[int],
     *,
@@ -133,8 +139,8 @@ def held_out(
 
     Parameters
     ----------
-    activation
-        Name of phi.
+    activations
+        Names of phi; all see the same images and weights.
     images
         Where batches come from, without overlap.
     sizes
@@ -151,90 +157,58 @@ def held_out(
     Returns
     -------
     DataFrame
-        A row for each draw and layer (from 1), with columns draw, layer, log_std and variance, that
+        A row for each activation, draw and layer (from 1), with columns activation, draw, layer,
+        log_std and variance, that
         is predicted for log_std.
     """
-    tables = []
+    rows = []
     for draw in range(draws):
         at = stream_key(key, draw)
         order = torch.from_numpy(permutation(stream_key(at, "images"), len(images)))
         first, second, others = images[order[: 2 * size + rest]].split([size, size, rest])
-        model = mlp(sizes, activation)
-        lsuv_(model, first, seed=stream_key(at, "weights"))
-        x, y = second, others
-        for layer, parts in enumerate(pairwise([*range(0, len(model), 2), len(model)]), start=1):
-            with torch.no_grad():
-                linear, *after = model[slice(*parts)]
-                x, y = linear(x), linear(y)
-                psi = (y - y.mean()).double().square().mean(dim=1)
+        start = mlp(sizes)
+        initialize(start, "orthogonal", stream_key(at, "weights"))
+        for activation in activations:
+            model = mlp(sizes, activation)
+            model.load_state_dict(start.state_dict())
+            lsuv_(model, first, start=None)
+            both = zip(_outputs(model, second), _outputs(model, others), strict=True)
+            for layer, (seen, other) in enumerate(both, start=1):
+                psi = (other - other.mean()).square().mean(dim=1)
                 variance = (psi.var() / psi.mean() ** 2 / (2 * size)).item()
-                tables.append((draw, layer, x.double().std().log().item(), variance))
-                for phi in after:
-                    x, y = phi(x), phi(y)
-    return pd.DataFrame(tables, columns=["draw", "layer", "log_std", "variance"])
+                rows.append((activation, draw, layer, seen.std().log().item(), variance))
+    return pd.DataFrame(rows, columns=["activation", "draw", "layer", "log_std", "variance"])
+
+
+@torch.no_grad()
+def _outputs(model: nn.Sequential, x: Tensor) -> list[Tensor]:
+    """What each linear layer returns, in float64."""
+    found = []
+    for layer in model:
+        x = layer(x)
+        if isinstance(layer, nn.Linear):
+            found.append(x.double())
+    return found
 
 
 def rms_table(unseen: pd.DataFrame) -> pd.DataFrame:
     """Return the root of the mean square of log_std, and what `held_out` predicts, for each layer.
 
+    Parameters
+    ----------
+    unseen
+        From `held_out`.
+
     Returns
     -------
     DataFrame
-        A row for each layer, with columns layer, value, low, high (95 %, for a normal law of mean
-        zero), theory, and ratio (of the mean squares).
+        A row for each activation and layer, with columns activation, layer, value, low, high (95 %,
+        for a normal law of mean zero), theory, and ratio (of the mean squares).
     """
     ratios = unseen.assign(square=unseen.log_std**2, ratio=unseen.log_std**2 / unseen.variance)
-    mean = ratios.groupby("layer")[["square", "variance", "ratio"]].mean()
+    mean = ratios.groupby(["activation", "layer"])[["square", "variance", "ratio"]].mean()
     half = unseen.draw.nunique() / 2
     ends = {name: half / gammaincinv(half, p) for name, p in (("low", 0.975), ("high", 0.025))}
     table = pd.DataFrame({"value": np.sqrt(mean.square), "theory": np.sqrt(mean.variance)})
     table = table.assign(**{name: table.value * np.sqrt(f) for name, f in ends.items()})
     return table.assign(ratio=mean.ratio).reset_index()
-
-
-def races(
-    data: Dataset,
-    activations: Sequence[Activation],
-    rules: Sequence[str],
-    depths: Sequence[int],
-    *,
-    width: int,
-    **options,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train networks that were scaled on data, each arm at its own best learning rate.
-
-    Parameters
-    ----------
-    data
-        The data.
-    activations
-        Keys of `CUSTOMARY`.
-    rules
-        "published" and "centred" for `lsuv_`; "customary" for He or Glorot, by activation.
-    depths
-        Numbers of hidden layers.
-    width
-        Units of each.
-    **options
-        Of `contest`.
-
-    Returns
-    -------
-    tuple of DataFrame
-        The trials and the results of `contest`, with the columns activation, rule and depth.
-    """
-    schemes = {"published": Lsuv(), "centred": Lsuv(centred=True)}
-    tables: tuple[list, list] = [], []
-    for depth in depths:
-        for phi in activations:
-            entries = {
-                rule: {"scheme": schemes.get(rule, CUSTOMARY[phi]), "activation": phi}
-                for rule in rules
-            }
-            held = contest(data, entries, hidden=[width] * depth, **options)
-            for table, rows in zip(tables, held[:2], strict=True):
-                table.append(
-                    rows.rename(columns={"scheme": "rule"}).assign(activation=phi, depth=depth)
-                )
-    tried, results = (pd.concat(table, ignore_index=True) for table in tables)
-    return tried, results
