@@ -1,11 +1,11 @@
-"""Signals of scaled networks beside their field, and another batch beside sampling theory."""
+"""Signals of scaled networks beside their field."""
 
 import numpy as np
 import pytest
 import torch
 
 from initlib.adaptive import lsuv_
-from initlib.lab.lsuv_runs import factors, held_out, lsuv_signals, rms_table, signal_tables
+from initlib.lab.lsuv_runs import correlation_factors, factors, lsuv_signals, signal_tables
 from initlib.lab.stack import mlp
 from initlib.sampling import stream_key
 
@@ -40,11 +40,6 @@ def test_tables_hold_every_layer():
     assert last.value.item() < 0.05
 
 
-def test_another_batch_is_off_by_its_sampling_error():
-    options = {"size": 40, "draws": 60, "key": 1, "rest": 200}
-    table = rms_table(held_out(["relu", "linear"], IMAGES, [20, 30, 30], **options))
-    assert len(table) == 4
-    # 1 within four standard errors of the mean square of 60 normal numbers, but for the other rest
-    assert table.ratio.between(1 - 4 * (2 / 60) ** 0.5, 1 + 4 * (2 / 60) ** 0.5).all()
-    assert (table.low < table.value).all()
-    assert (table.value < table.high).all()
+def test_pairs_lose_what_they_have_in_common():
+    over = correlation_factors(["relu", "sigmoid"], width=64, draws=3, key=2, pairs=64)
+    assert all(abs(e.value - 1) < 0.05 for e in over.values())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from initlib.lab.lsuv_theory import lsuv_field, lsuv_numbers
+from initlib.lab.lsuv_theory import centred_correlations, lsuv_field, lsuv_numbers
 from initlib.moments import moments
 
 BATCH = np.random.default_rng(0).normal(size=(12, 40)) + 0.3
@@ -80,3 +80,10 @@ def test_centred_factors_are_never_below_one_and_kept_never_above(name):
     chi, centred, kept = lsuv_numbers(name)
     assert centred >= max(chi, 1) - 1e-12
     assert 0 < kept <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "relu", "tanh", "softplus"])
+def test_small_correlations_are_multiplied_by_what_is_kept(name):
+    c = centred_correlations(name, 1e-3, 4)
+    np.testing.assert_allclose(c[1:] / c[:-1], lsuv_numbers(name).kept, rtol=2e-3)
+    assert centred_correlations(name, 1.0, 3) == pytest.approx(np.ones(3), abs=1e-6)

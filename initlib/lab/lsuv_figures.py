@@ -27,7 +27,7 @@ NAMES = {"relu": "ReLU", "gelu": "GELU", "selu": "SELU", "elu": "ELU", "silu": "
 # Which curves of gradients are named: where, from 0 at the first layer to 1, and the offset.
 NAMED = {
     ("relu", "centred"): (0.15, (8, 5)),
-    ("softplus", "published"): (0.0, (0, 24)),
+    ("softplus", "published"): (0.25, (-4, 9)),
     ("sigmoid", "published"): (0.3, (7, -5)),
 }
 RULES = {
@@ -130,12 +130,12 @@ def plot_blind(spread: pd.DataFrame, error: pd.DataFrame, numbers: Mapping[str, 
         )
     axes[0].set(yscale="log", xlabel="layer $l$", ylabel="std between samples")
     axes[0].set_ylim(top=3)
-    _heading(axes[1], "b", "Gradients")
+    _heading(axes[1], "b", "Gradients (open: published)")
     for (phi, rule), part in error.groupby(["activation", "rule"]):
         look = ACTIVATIONS[phi] | ({"markerfacecolor": "white"} if rule == "published" else {})
         _curve(axes[1], part, look, linestyle="-" if rule == "centred" else "--")
         if (phi, rule) in NAMED:
-            words = f"{NAMES.get(phi, phi)}, {rule}"
+            words = NAMES.get(phi, phi)
             at, offset = NAMED[phi, rule]
             place = part.iloc[round(at * (len(part) - 1))]
             direct_label(

@@ -161,6 +161,17 @@ def layer_stds(model: nn.Module, batch: Tensor) -> dict[str, float]:
     return found
 
 
+@torch.no_grad()
+def linear_outputs(model: nn.Sequential, x: Tensor) -> list[Tensor]:
+    """Return what each linear layer of a sequence returns, in float64."""
+    found = []
+    for layer in model:
+        x = layer(x)
+        if isinstance(layer, nn.Linear):
+            found.append(x.double())
+    return found
+
+
 def worst_stds(zoo: dict[str, Case], key: Key | int = 0) -> dict[str, float]:
     """Scale each model by `lsuv_`, run it again, and return the std that is farthest from one."""
     worst = {}

@@ -1,4 +1,4 @@
-"""Networks under layer-sequential unit variance: signals and gradients, and another batch."""
+"""Networks under layer-sequential unit variance: signals, gradients and correlations."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,19 +6,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import gammaincinv
 from torch import Tensor, nn
 
 from initlib.adaptive import lsuv_
 from initlib.apply import initialize
 from initlib.lab.estimates import Estimate, estimate
-from initlib.lab.lsuv_theory import Field, lsuv_field
+from initlib.lab.lsuv_models import linear_outputs
+from initlib.lab.lsuv_theory import Field, centred_correlations, lsuv_field
 from initlib.lab.signals import Signals, layer_table, network_signals
 from initlib.lab.stack import Activation, mlp
 from initlib.moments import moments
-from initlib.sampling import Key, permutation, stream_key
+from initlib.sampling import Key, normal, stream_key
 
-__all__ = ["Factors", "factors", "held_out", "lsuv_signals", "rms_table", "signal_tables"]
+__all__ = ["Factors", "correlation_factors", "factors", "lsuv_signals", "signal_tables"]
 
 RULES = ("published", "centred")
 
@@ -121,94 +121,39 @@ def factors(cells: Cells) -> Factors:
     return found
 
 
-def held_out(
+def correlation_factors(
     activations: Sequence[Activation],
-    images: Tensor,
-    sizes: Sequence[int],
     *,
-    size: int,
+    width: int,
     draws: int,
     key: Key | int,
-    rest: int = 1000,
-) -> pd.DataFrame:
-    """Scale networks on one batch, and look at the layers on another one.
-
-    A variance is a mean over samples of ``psi = mean over units of (z - mu)^2``, with mu the mean
-    of all, so that the log of its root has a variance of ``Var psi / (4 E psi^2 size)``. One batch
-    sets the scale and another measures it: twice that. psi is taken from further images.
-
-    Parameters
-    ----------
-    activations
-        Names of phi; all see the same images and weights.
-    images
-        Where batches come from, without overlap.
-    sizes
-        n_0 .. n_L.
-    size
-        Images in a batch.
-    draws
-        Networks, each with batches of its own.
-    key
-        Seed.
-    rest
-        Images for psi.
+    pairs: int = 128,
+    start: float = 0.5,
+    depth: int = 5,
+) -> dict[str, Estimate]:
+    """Compare what centred networks make of correlated pairs of normal inputs with theory.
 
     Returns
     -------
-    DataFrame
-        A row for each activation, draw and layer (from 1), with columns activation, draw, layer,
-        log_std and variance, that
-        is predicted for log_std.
+    dict of Estimate
+        For each activation, the factor of the correlation per layer, from the first layer to the
+        last, over that of `centred_correlations`.
     """
-    rows = []
+    ends: dict[str, list[float]] = {activation: [] for activation in activations}
+    sizes = [width] * (depth + 1)
     for draw in range(draws):
         at = stream_key(key, draw)
-        order = torch.from_numpy(permutation(stream_key(at, "images"), len(images)))
-        first, second, others = images[order[: 2 * size + rest]].split([size, size, rest])
-        start = mlp(sizes)
-        initialize(start, "orthogonal", stream_key(at, "weights"))
+        x, y = torch.from_numpy(normal(at, 0, 2 * pairs * width)).view(2, pairs, width)
+        batch = torch.cat([x, start * x + (1 - start**2) ** 0.5 * y])
         for activation in activations:
             model = mlp(sizes, activation)
-            model.load_state_dict(start.state_dict())
-            lsuv_(model, first, start=None)
-            both = zip(_outputs(model, second), _outputs(model, others), strict=True)
-            for layer, (seen, other) in enumerate(both, start=1):
-                psi = (other - other.mean()).square().mean(dim=1)
-                variance = (psi.var() / psi.mean() ** 2 / (2 * size)).item()
-                rows.append((activation, draw, layer, seen.std().log().item(), variance))
-    return pd.DataFrame(rows, columns=["activation", "draw", "layer", "log_std", "variance"])
+            lsuv_(model, batch, seed=stream_key(at, "weights"), centred=True)
+            outputs = linear_outputs(model, batch)
+            first, last = (_pair_correlation(z, pairs) for z in (outputs[0], outputs[-1]))
+            theory = centred_correlations(activation, start, depth)[-1] / start
+            ends[activation].append((last / first / theory) ** (1 / (depth - 1)))
+    return {activation: estimate(values) for activation, values in ends.items()}
 
 
-@torch.no_grad()
-def _outputs(model: nn.Sequential, x: Tensor) -> list[Tensor]:
-    """What each linear layer returns, in float64."""
-    found = []
-    for layer in model:
-        x = layer(x)
-        if isinstance(layer, nn.Linear):
-            found.append(x.double())
-    return found
-
-
-def rms_table(unseen: pd.DataFrame) -> pd.DataFrame:
-    """Return the root of the mean square of log_std, and what `held_out` predicts, for each layer.
-
-    Parameters
-    ----------
-    unseen
-        From `held_out`.
-
-    Returns
-    -------
-    DataFrame
-        A row for each activation and layer, with columns activation, layer, value, low, high (95 %,
-        for a normal law of mean zero), theory, and ratio (of the mean squares).
-    """
-    ratios = unseen.assign(square=unseen.log_std**2, ratio=unseen.log_std**2 / unseen.variance)
-    mean = ratios.groupby(["activation", "layer"])[["square", "variance", "ratio"]].mean()
-    half = unseen.draw.nunique() / 2
-    ends = {name: half / gammaincinv(half, p) for name, p in (("low", 0.975), ("high", 0.025))}
-    table = pd.DataFrame({"value": np.sqrt(mean.square), "theory": np.sqrt(mean.variance)})
-    table = table.assign(**{name: table.value * np.sqrt(f) for name, f in ends.items()})
-    return table.assign(ratio=mean.ratio).reset_index()
+def _pair_correlation(z: Tensor, pairs: int) -> float:
+    return nn.functional.cosine_similarity(z[:pairs], z[pairs:]).mean().item()
