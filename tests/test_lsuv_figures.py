@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from initlib.lab.lsuv_figures import plot_blind, plot_centred, plot_passes
+from initlib.lab.lsuv_figures import plot_blind, plot_centred
+from initlib.lab.lsuv_loop_figures import plot_passes
 from initlib.lab.lsuv_theory import lsuv_numbers
 
 LAYERS = np.arange(1, 11)

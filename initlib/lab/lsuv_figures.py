@@ -1,4 +1,4 @@
-"""The figures on layer-sequential unit variance: passes, blindness, and the centred rule."""
+"""The figures on what unit variance does not see, and on centred units."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,13 @@ from initlib.lab.figures import (
     PAGE,
     direct_label,
     points_with_interval,
+    scheme_style,
 )
 from initlib.lab.lsuv_theory import Numbers
 
 THEORY = "#444444"
 ACTIVATIONS = {
-    "sigmoid": {"color": "#CC79A7", "marker": "v"},
+    "sigmoid": {"color": "#E69F00", "marker": "v"},
     "softplus": {"color": "#009E73", "marker": "D"},
     "tanh": {"color": "#666666", "marker": "s"},
     "relu": {"color": "#0072B2", "marker": "o"},
@@ -30,76 +31,12 @@ NAMED = {
     ("softplus", "published"): (0.25, (-4, 9)),
     ("sigmoid", "published"): (0.3, (7, -5)),
 }
+LSUV = {k: v for k, v in scheme_style("lsuv").items() if k != "linestyle"}
 RULES = {
-    "published": {"color": "#D55E00", "marker": "s", "markerfacecolor": "white"},
-    "centred": {"color": "#0072B2", "marker": "o"},
-    "customary": {"color": "#999999", "marker": "^"},
+    "published": LSUV | {"markerfacecolor": "white"},
+    "centred": {"color": "#7A1F56", "marker": "D"},
 }
-
-
-def plot_passes(counts: pd.DataFrame, loops: pd.DataFrame, unseen: pd.DataFrame) -> Figure:
-    """Draw what one pass saves, what biases do to the loop, and what another batch shows.
-
-    Parameters
-    ----------
-    counts
-        Columns depth, loop and once: forward passes.
-    loops
-        Columns bias (variance), look (from 0), error (of the std) and theory.
-    unseen
-        Columns activation, layer, value, low, high and theory: rms of the log of the std.
-
-    Returns
-    -------
-    Figure
-        Two columns wide: three panels.
-    """
-    fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.3))
-    ax = axes[0]
-    _heading(ax, "a", "Forward passes")
-    looks = {"loop": RULES["published"], "once": RULES["centred"]}
-    lines = {"loop": 2 * counts.depth, "once": np.ones(len(counts))}
-    words = {"loop": "published loop: $2L$", "once": "one pass"}
-    for name, look in looks.items():
-        ax.plot(counts.depth, lines[name], color=look["color"], linewidth=1)
-        ax.plot(counts.depth, counts[name], **look, linestyle="none")
-        at = counts.depth.iloc[0], np.asarray(lines[name])[0]
-        offset = (0, 28 if name == "loop" else 10)
-        direct_label(ax, words[name], at, offset=offset, color=look["color"])
-    ticks = counts.depth.tolist()
-    ax.set(xscale="log", yscale="log", xlabel="layers $L$", ylabel="passes", ylim=(0.6, 200))
-    ax.set_xticks(ticks, ticks)
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_yticks([1, 10, 100], ["1", "10", "100"])
-    _draw_loops(axes[1], loops)
-    ax = axes[2]
-    _heading(ax, "c", "Another batch")
-    for phi, part in unseen.groupby("activation"):
-        look = ACTIVATIONS[phi]
-        ax.plot(part.layer, part.theory, color=look["color"], linewidth=1)
-        points_with_interval(ax, part.layer, part.value, part.low, part.high, **look)
-        end = part.iloc[-1]
-        direct_label(ax, NAMES.get(phi, phi), (end.layer, end.theory), color=look["color"])
-    ax.set(yscale="log", xlabel="layer $l$", ylabel="rms of log std", ylim=(0.002, 0.08))
-    ax.set_yticks([0.003, 0.01, 0.03], ["0.003", "0.01", "0.03"])
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlim(right=1.3 * unseen.layer.max())
-    ax.set_xticks(_whole(unseen.layer.max()))
-    return fig
-
-
-def _draw_loops(ax: Axes, loops: pd.DataFrame) -> None:
-    _heading(ax, "b", "The loop, with biases")
-    shades = plt.get_cmap("cividis")(np.linspace(0.75, 0, loops.bias.nunique()))
-    for shade, (bias, part) in zip(shades, loops.groupby("bias"), strict=True):
-        ax.plot(part["look"], part.theory, color=shade, linewidth=1)
-        ax.plot(part["look"], part.error, "o", color=shade, markersize=3)
-        shown = part[part.error > 3e-8].iloc[-1]
-        words = f"Var $b$ = {bias:g}"
-        direct_label(ax, words, (shown["look"], shown.error), offset=(6, 2), color=shade)
-    ax.set(yscale="log", xlabel="iteration", ylabel="|std − 1|", ylim=(1e-8, 8))
-    ax.set_xlim(-0.5, 1.6 * loops["look"].max())
-    ax.set_xticks(_whole(loops["look"].max()))
+CUSTOMARY = {"relu": "he", "softplus": "he", "tanh": "xavier", "sigmoid": "xavier"}
 
 
 def plot_blind(spread: pd.DataFrame, error: pd.DataFrame, numbers: Mapping[str, Numbers]) -> Figure:
@@ -121,7 +58,7 @@ def plot_blind(spread: pd.DataFrame, error: pd.DataFrame, numbers: Mapping[str, 
         Two columns wide: three panels.
     """
     fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.6), width_ratios=[1, 1, 1])
-    _heading(axes[0], "a", "Between samples")
+    heading(axes[0], "a", "Between samples")
     for phi, part in spread.groupby("activation"):
         _curve(axes[0], part, ACTIVATIONS[phi])
         end = part.iloc[-1]
@@ -130,7 +67,7 @@ def plot_blind(spread: pd.DataFrame, error: pd.DataFrame, numbers: Mapping[str, 
         )
     axes[0].set(yscale="log", xlabel="layer $l$", ylabel="std between samples")
     axes[0].set_ylim(top=3)
-    _heading(axes[1], "b", "Gradients (open: published)")
+    heading(axes[1], "b", "Gradients (open: published)")
     for (phi, rule), part in error.groupby(["activation", "rule"]):
         look = ACTIVATIONS[phi] | ({"markerfacecolor": "white"} if rule == "published" else {})
         _curve(axes[1], part, look, linestyle="-" if rule == "centred" else "--")
@@ -143,7 +80,7 @@ def plot_blind(spread: pd.DataFrame, error: pd.DataFrame, numbers: Mapping[str, 
             )
     axes[1].set(yscale="log", xlabel="layer $l$", ylabel=r"$\Vert\partial f/\partial z_l\Vert^2$")
     for ax, table in zip(axes, (spread, error), strict=False):
-        ax.set_xticks(_whole(table.layer.max()))
+        ax.set_xticks(whole_ticks(table.layer.max()))
     axes[0].set_xlim(right=1.35 * spread.layer.max())
     _draw_numbers(axes[2], numbers)
     return fig
@@ -155,7 +92,7 @@ def _curve(ax: Axes, part: pd.DataFrame, look: dict, linestyle: str = "-") -> No
 
 
 def _draw_numbers(ax: Axes, numbers: Mapping[str, Numbers]) -> None:
-    _heading(ax, "c", r"Factor $\chi$ of a layer")
+    heading(ax, "c", r"Factor $\chi$ of a layer")
     for row, number in enumerate(numbers.values()):
         ax.plot([number.chi, number.chi_centred], [-row, -row], color="0.75", linewidth=0.8)
         ax.plot(number.chi, -row, **RULES["published"], linestyle="none", markersize=4.5)
@@ -195,8 +132,8 @@ def plot_centred(results: pd.DataFrame, kept: Mapping[str, float]) -> Figure:
     fig, axes = plt.subplots(1, len(kept), figsize=(PAGE, 2.3), sharey=True, squeeze=False)
     budget, depths = results.budget.max(), sorted(results.depth.unique())
     for letter, ax, phi in zip("abcd", axes[0], kept, strict=False):
-        _heading(ax, letter, f"{NAMES.get(phi, phi)}, keeps {kept[phi]:.0%}")
-        for number, (rule, look) in enumerate(RULES.items()):
+        heading(ax, letter, f"{NAMES.get(phi, phi)}, keeps {kept[phi]:.0%}")
+        for number, (rule, (look, _)) in enumerate(_rules(phi).items()):
             part = results[(results.activation == phi) & (results.rule == rule)]
             if len(part):
                 _draw_waits(ax, part, look, (number - 1) * 0.06)
@@ -212,26 +149,31 @@ def plot_centred(results: pd.DataFrame, kept: Mapping[str, float]) -> Figure:
     axes[0, 0].set_ylabel("steps to loss 1")
     last = axes[0, -1]
     direct_label(last, "budget", (0.8 * depths[0], budget), offset=(0, -6), color=THEORY)
-    _name_rules(axes[0, -1], results[results.activation == list(kept)[-1]])
+    for ax, phi in zip(axes[0], kept, strict=True):
+        if phi in ("tanh", "relu"):  # Glorot's name is given in one panel, He's in the other
+            _name_rules(ax, phi, results)
     return fig
 
 
-def _name_rules(ax: Axes, results: pd.DataFrame) -> None:
+def _rules(phi: str) -> dict[str, tuple[dict, str]]:
+    """The look of each rule, and its name with its marker."""
+    customary = scheme_style(CUSTOMARY[phi]) | {"linestyle": "-"}
+    name, marker = {"he": ("He", "\u25cf"), "xavier": ("Glorot", "\u25a0")}[CUSTOMARY[phi]]
+    published, centred = (RULES[rule] for rule in ("published", "centred"))
+    return {
+        "published": (published, "published \u25bd"),
+        "centred": (centred, "centred \u25c6"),
+        "customary": (customary, f"{name} {marker}"),
+    }
+
+
+def _name_rules(ax: Axes, phi: str, results: pd.DataFrame) -> None:
     """Explain the marks in the free corner of a panel."""
-    for row, rule in enumerate(rule for rule in RULES if rule in set(results.rule)):
-        place = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        words = {"customary": "He or Glorot \u25b2", "published": "published \u25a1"}.get(
-            rule, "centred \u25cf"
-        )
-        ax.annotate(
-            words,
-            (0.98, 0.03),
-            xytext=(0, 9 * row),
-            ha="right",
-            fontsize=7,
-            **place,
-            color=RULES[rule]["color"],
-        )
+    place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
+    shown = [entry for rule, entry in _rules(phi).items() if rule in set(results.rule)]
+    for row, (look, words) in enumerate(shown):
+        at, offset = (0.98, 0.03), (0, 9 * row)
+        ax.annotate(words, at, offset, fontsize=7, color=look["color"], **place)
 
 
 def _draw_waits(ax: Axes, part: pd.DataFrame, look: dict, shift: float) -> None:
@@ -243,10 +185,12 @@ def _draw_waits(ax: Axes, part: pd.DataFrame, look: dict, shift: float) -> None:
     ax.plot(middle.index * np.exp(shift), middle, **look, linewidth=1)
 
 
-def _whole(last: int) -> list[int]:
+def whole_ticks(last: int) -> list[int]:
+    """Return ticks for layers or steps, the first one among them."""
     step = 5 if last > 8 else 2
     return [1, *range(step, int(last) + 1, step)]
 
 
-def _heading(ax: Axes, letter: str, words: str) -> None:
+def heading(ax: Axes, letter: str, words: str) -> None:
+    """Write the letter and the words above a panel."""
     ax.set_title(rf"$\bf{{{letter}}}$  {words}", loc="left")
