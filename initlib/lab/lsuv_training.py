@@ -15,7 +15,7 @@ from initlib.lab.estimates import Estimate, estimate
 from initlib.lab.stack import Activation, DataScheme
 from initlib.sampling import permutation, stream_key
 
-__all__ = ["Lsuv", "accuracy_gap", "log_wait", "races", "shares"]
+__all__ = ["Lsuv", "log_wait", "races", "shares"]
 
 CUSTOMARY = {
     "relu": "he_normal",
@@ -96,12 +96,6 @@ def races(
     return tried, results
 
 
-def _pairs(results: pd.DataFrame, values: pd.Series, later: ArmName, sooner: ArmName) -> Estimate:
-    deep = results.assign(value=values)[results.depth == results.depth.max()]
-    wide = deep.pivot(index="seed", columns=["activation", "rule"], values="value")
-    return estimate(wide[later] - wide[sooner])
-
-
 def log_wait(results: pd.DataFrame, later: ArmName, sooner: ArmName) -> Estimate:
     """Estimate the log ratio of steps until training began, over paired seeds of the deepest nets.
 
@@ -114,15 +108,10 @@ def log_wait(results: pd.DataFrame, later: ArmName, sooner: ArmName) -> Estimate
     later, sooner
         Activation and rule of each arm.
     """
-    return _pairs(results, np.log(np.minimum(results.steps, results.budget)), later, sooner)
-
-
-def accuracy_gap(results: pd.DataFrame, better: ArmName, worse: ArmName) -> Estimate:
-    """Estimate the difference in test accuracy, over paired seeds of the deepest networks.
-
-    A network that diverged counts as wrong everywhere.
-    """
-    return _pairs(results, results.accuracy.fillna(0), better, worse)
+    waits = np.log(np.minimum(results.steps, results.budget))
+    deep = results.assign(wait=waits)[results.depth == results.depth.max()]
+    wide = deep.pivot(index="seed", columns=["activation", "rule"], values="wait")
+    return estimate(wide[later] - wide[sooner])
 
 
 def shares(results: pd.DataFrame) -> pd.DataFrame:
