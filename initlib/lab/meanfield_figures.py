@@ -133,7 +133,7 @@ def plot_scales(
     axes[0, 1].set(ylabel="second moment $q$")
     _draw_gains(axes[1, 0], courses[courses.of == "error"], {}, end=0)
     axes[1, 0].set(ylabel="squared gradient,\nover that at the end", ylim=(1e-5, 1e3))
-    axes[1, 0].text(0.6, 0.12, "sigmoid", transform=axes[1, 0].transAxes, ha="right", fontsize=7)
+    axes[1, 0].text(0.84, 0.12, "sigmoid", transform=axes[1, 0].transAxes, ha="right", fontsize=7)
     _draw_scatter(axes[1, 1], scatters)
     titles = "Depth scales (tanh)", "Signals", "Gradients", "Networks differ"
     for letter, ax, words in zip("abcd", axes.flat, titles, strict=True):
