@@ -111,10 +111,10 @@ def _draw_departures(ax: Axes, departures: pd.DataFrame, most: float) -> None:
             direct_label(ax, name, (row.slope, row.value), color=color, **where)
     ax.axvline(1, color=THEORY, linewidth=0.8, linestyle=":")
     reference_line(ax, np.log(most), f"a factor of {most:g}")
-    ax.set(yscale="log", xlabel="stability slope", ylabel=r"mean of $|\ln q|$", ylim=(0.07, 30))
+    ax.set(yscale="log", xlabel="stability slope", ylabel=r"mean of $|\ln q|$", ylim=(0.05, 30))
 
 
 _NAMED = {
     "tanh": (6, 8), "relu": (-6, 5), "elu": (-4, 6), "mish": (6, -3), "gelu": (6, -2),
-    "sigmoid": (6, -3), "softshrink": (-4, 8), "tanhshrink": (-4, 8), "selu": (-4, 6),
+    "sigmoid": (6, -3), "softshrink": (4, -9), "tanhshrink": (-4, 8), "selu": (-4, 6),
 }  # fmt: skip
