@@ -48,6 +48,7 @@ from initlib.fills import (
     uniform_,
     zeros_,
 )
+from initlib.finite_width import LogLength, length_second_moment, log_length, width_beta
 from initlib.gains import GainReport, calculate_gain, gain, gain_report, gain_table
 from initlib.jacobian_spectrum import jacobian_spectrum
 from initlib.meanfield import MeanField
@@ -87,6 +88,7 @@ __all__ = [
     "Fans",
     "GainReport",
     "Law",
+    "LogLength",
     "LsuvReport",
     "LsuvRow",
     "MeanField",
@@ -123,6 +125,8 @@ __all__ = [
     "kaiming_uniform_",
     "lecun_normal_",
     "lecun_uniform_",
+    "length_second_moment",
+    "log_length",
     "lsuv_",
     "moments",
     "normal",
@@ -144,6 +148,7 @@ __all__ = [
     "uniform_",
     "unit_rows_",
     "variance_scaling_",
+    "width_beta",
     "xavier_normal",
     "xavier_normal_",
     "xavier_uniform",
