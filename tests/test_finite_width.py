@@ -3,10 +3,9 @@
 import mpmath
 import numpy as np
 import pytest
-import torch
 
 import initlib as init
-from initlib.lab.signals import draw_networks, network_signals
+from initlib.lab.lengths import sample_lengths
 
 
 def log_moments(n, relu):
@@ -58,24 +57,21 @@ def test_wide_layers(activation, excess):
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 def test_networks(activation):
-    # 3000 networks, three statistics of each activation, z = 4.5: alpha = 4e-5.
+    # 20000 networks, five statistics of each activation, z = 4.5: alpha = 7e-5.
     widths = [12, 6, 20]
-    fill = init.he_normal_ if activation == "relu" else init.lecun_normal_
-    networks = draw_networks(fill, [8, *widths, 1], 3000, key=1, dtype=torch.float64)
-    signals = network_signals(networks, torch.ones(3000, 8, dtype=torch.float64), activation)
-    # The last of the signals that passes the activation is not the output: take what feeds it.
-    lengths = signals.second[:, -2]
+    lengths = sample_lengths(widths, 20_000, inputs=5, activation=activation, key=1)[:, -1]
     law = init.log_length(widths, activation)
-    assert (lengths > 0).mean() == pytest.approx(law.alive, abs=4.5 * 3000**-0.5 / 2)
     logs = np.log(lengths[lengths > 0])
-    spread = (logs - law.mean) ** 2
     for values, expected in (
+        (lengths > 0, law.alive),
         (logs, law.mean),
-        (spread, law.variance),
+        ((logs - law.mean) ** 2, law.variance),
         (lengths, 1.0),
         (lengths**2, init.length_second_moment(widths, activation)),
     ):
-        assert abs(values.mean() - expected) < 4.5 * values.std(ddof=1) / len(values) ** 0.5
+        error = values.std(ddof=1) / len(values) ** 0.5
+        assert abs(values.mean() - expected) <= 4.5 * error
+        assert error < 0.05 * abs(expected)
 
 
 @pytest.mark.parametrize("function", [init.width_beta, init.length_second_moment, init.log_length])
