@@ -13,7 +13,8 @@ what differs on purpose. The reading order of the modules:
    `adaptive` scales them (`adaptive_pass`, `adaptive_report`);
 6. wide networks in theory: `responses` and `correlation` (by `hermite` series) say what a layer
    does, `settling` (by `roots`) where many lead, `meanfield` is both; `phase` and `critical` are
-   its fast forms for many scales, by `lengths` (in `log_tables`).
+   its fast forms for many scales, by `lengths` (in `log_tables`); `jacobian`, `jacobian_law` and
+   `spectra` are about singular values; and narrow ones: `finite_width`.
 """
 
 from importlib.metadata import version
@@ -50,6 +51,8 @@ from initlib.fills import (
 )
 from initlib.finite_width import LogLength, length_second_moment, log_length, width_beta
 from initlib.gains import GainReport, calculate_gain, gain, gain_report, gain_table
+from initlib.jacobian import SquaredSingularValues, derivative_moment, jacobian_moments
+from initlib.jacobian_law import jacobian_law
 from initlib.jacobian_spectrum import jacobian_spectrum
 from initlib.meanfield import MeanField
 from initlib.moments import Moments, moments
@@ -74,6 +77,13 @@ from initlib.schemes import (
     xavier_normal_,
     xavier_uniform_,
 )
+from initlib.spectra import (
+    SpectralLaw,
+    marchenko_pastur,
+    product_law,
+    product_moment,
+    product_norm,
+)
 from initlib.structured import dirac_, eye_, identity_
 from initlib.units import sparse_, unit_rows_
 from initlib.variance import Law, variance_scaling_
@@ -97,6 +107,8 @@ __all__ = [
     "Probe",
     "ProbeRow",
     "Signals",
+    "SpectralLaw",
+    "SquaredSingularValues",
     "activation",
     "as_activation",
     "calculate_gain",
@@ -104,6 +116,7 @@ __all__ = [
     "constant_",
     "critical_line",
     "delta_orthogonal_",
+    "derivative_moment",
     "dirac",
     "dirac_",
     "eye",
@@ -118,6 +131,8 @@ __all__ = [
     "he_uniform_",
     "identity_",
     "initialize",
+    "jacobian_law",
+    "jacobian_moments",
     "jacobian_spectrum",
     "kaiming_normal",
     "kaiming_normal_",
@@ -128,6 +143,7 @@ __all__ = [
     "length_second_moment",
     "log_length",
     "lsuv_",
+    "marchenko_pastur",
     "moments",
     "normal",
     "normal_",
@@ -138,6 +154,9 @@ __all__ = [
     "orthogonal_",
     "phase_diagram",
     "probe",
+    "product_law",
+    "product_moment",
+    "product_norm",
     "sparse",
     "sparse_",
     "standard_uniform_",

@@ -11,21 +11,10 @@ from initlib.lab.singular_values import (
     conv_law,
     conv_singular_values,
     fourth_moments,
-    fuss_catalan,
     jacobian_fourth_moments,
     product_singular_values,
     spread_cells,
 )
-
-
-@pytest.mark.parametrize("depth", [1, 2, 5, 12])
-def test_fuss_catalan(depth):
-    s, density, below = fuss_catalan(depth)
-    assert (np.diff(s) > 0).all()
-    assert s[-1] == pytest.approx(((depth + 1) ** (depth + 1) / depth**depth) ** 0.5)
-    assert below[-1] == pytest.approx(1, abs=1e-4)
-    moments = [np.trapezoid(density * s**power, s) for power in (2, 4)]
-    np.testing.assert_allclose(moments, [1, depth + 1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("taps", [3, 9, 27])

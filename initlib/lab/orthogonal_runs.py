@@ -16,13 +16,13 @@ from initlib.lab.singular_values import (
     CASES,
     EXACT,
     conv_singular_values,
-    fuss_catalan,
     jacobian_fourth_moments,
     product_singular_values,
 )
 from initlib.orthogonal import orthogonal_
 from initlib.sampling import Key, fill_normal_, stream_key
 from initlib.schemes import lecun_normal_
+from initlib.spectra import product_law
 
 __all__ = [
     "by_cell",
@@ -132,8 +132,8 @@ def product_spectra(
 
 
 def off_law(values: ArrayLike, depth: int) -> float:
-    """Return how far the distribution function of singular values is from `fuss_catalan`."""
-    s, _, below = fuss_catalan(depth)
+    """Return how far the distribution function of singular values is from `product_law`."""
+    s, _, below = product_law(depth)
     return law_distance(np.interp(values, s, below))
 
 

@@ -20,7 +20,6 @@ __all__ = [
     "conv_law",
     "conv_singular_values",
     "fourth_moments",
-    "fuss_catalan",
     "jacobian_fourth_moments",
     "product_singular_values",
     "spread_cells",
@@ -51,50 +50,6 @@ def product_singular_values(
             weight = fill(torch.empty(n, n), generator=stream_key(key, depth, draw, layer))
             products[draw] = weight.double() @ products[draw]
     return torch.linalg.svdvals(products).numpy()
-
-
-def fuss_catalan(depth: int, points: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the law of the singular values s of a product of `depth` Gaussian matrices, n large.
-
-    With 0 < phi < pi / (L + 1), the Fuss-Catalan law of s^2 has the parametric form
-
-        s^2 = sin^(L+1)((L+1) phi) / (sin phi sin^L(L phi)),
-        density(s^2) = sin^2(phi) sin^(L-1)(L phi) / (pi sin^L((L+1) phi)).
-
-    For one matrix it is the law of Marchenko and Pastur, that is the quarter circle
-    ``sqrt(4 - s^2) / pi`` for s itself. The largest s is ``sqrt((L+1)^(L+1) / L^L)``.
-
-    Parameters
-    ----------
-    depth
-        L, at least 1.
-    points
-        Values of s.
-
-    Returns
-    -------
-    s, density, probability : ndarray, shape (points,)
-        Ascending s, the density of s, and the probability of smaller values.
-
-    Examples
-    --------
-    >>> s, density, probability = fuss_catalan(1)
-    >>> bool(np.allclose(density, np.sqrt(4 - s**2) / np.pi))
-    True
-
-    References
-    ----------
-    Haagerup and Möller 2013; Forrester and Liu 2014.
-    """
-    # Dense at both ends, where s^2 ends as a power of phi.
-    grid = np.linspace(1, 0, points + 2)[1:-1]
-    phi = math.pi / (depth + 1) * grid**2 * (3 - 2 * grid)
-    a, b, c = np.sin(phi), np.sin(depth * phi), np.sin((depth + 1) * phi)
-    s = np.sqrt(c ** (depth + 1) / (a * b**depth))
-    density = 2 * s * a**2 * b ** (depth - 1) / (math.pi * c**depth)
-    per_log = density * s
-    pieces = (per_log[1:] + per_log[:-1]) / 2 * np.diff(np.log(s))
-    return s, density, np.concatenate([[0.0], np.cumsum(pieces)])
 
 
 def jacobian_fourth_moments(

@@ -10,7 +10,8 @@ from initlib.lab.estimates import estimate
 from initlib.lab.figures import PAGE, direct_label, points_with_interval
 from initlib.lab.looks import THEORY
 from initlib.lab.orthogonal_figures import GAUSSIAN, INLINE, LOOKS, ORTHOGONAL, heading
-from initlib.lab.singular_values import CASES, conv_law, fourth_moments, fuss_catalan
+from initlib.lab.singular_values import CASES, conv_law, fourth_moments
+from initlib.spectra import product_law
 
 __all__ = ["plot_spectra"]
 
@@ -47,7 +48,7 @@ def _draw_products(ax: Axes, densities: pd.DataFrame) -> None:
     for place, (depth, part) in enumerate(products):
         alpha = 0.3 + 0.7 * (place + 1) / len(products)
         ax.plot(part.s, part.density, ".", color=GAUSSIAN["color"], alpha=alpha, zorder=2)
-        s, density, _ = fuss_catalan(int(depth))
+        s, density, _ = product_law(int(depth))
         ax.plot(s, s * density, color=THEORY, linewidth=0.8)
         top = (s * density).argmax()
         name = f"$L$ = {depth}" if place == 0 else f"{depth}"
@@ -83,7 +84,7 @@ def _draw_moments(ax: Axes, moments: pd.DataFrame) -> None:
 
 
 def _draw_operators(ax: Axes, densities: pd.DataFrame, taps: int) -> None:
-    quarter, density, _ = fuss_catalan(1)
+    quarter, density, _ = product_law(1)
     laws = {"gaussian": (quarter, density), "orthogonal": conv_law(taps)}
     for scheme, part in densities.groupby("of"):
         look = LOOKS[scheme]
