@@ -57,10 +57,10 @@ def test_wide_layers(activation, excess):
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 def test_networks(activation):
-    # 20000 networks, five statistics of each activation, z = 4.5: alpha = 7e-5.
+    # 20000 networks, six statistics of each activation, z = 4.5: alpha = 8e-5.
     widths = [12, 6, 20]
-    lengths = sample_lengths(widths, 20_000, inputs=5, activation=activation, key=1)[:, -1]
-    law = init.log_length(widths, activation)
+    signal, gradient = sample_lengths(widths, 20_000, inputs=5, activation=activation, key=1)
+    lengths, law = signal[:, -1], init.log_length(widths, activation)
     logs = np.log(lengths[lengths > 0])
     for values, expected in (
         (lengths > 0, law.alive),
@@ -68,6 +68,8 @@ def test_networks(activation):
         ((logs - law.mean) ** 2, law.variance),
         (lengths, 1.0),
         (lengths**2, init.length_second_moment(widths, activation)),
+        # A gradient has the law of a length, times a chi-squared over its dimensions, which are 5.
+        (gradient**2, init.length_second_moment(widths, activation) * (1 + 2 / 5)),
     ):
         error = values.std(ddof=1) / len(values) ** 0.5
         assert abs(values.mean() - expected) <= 4.5 * error
