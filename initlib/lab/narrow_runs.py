@@ -20,6 +20,7 @@ from initlib.schemes import he_normal_
 
 __all__ = [
     "RightLengths",
+    "bootstrap_rank",
     "exponents",
     "rank_correlation",
     "rank_interval",
@@ -154,16 +155,30 @@ def rank_leads(starts: pd.DataFrame, rate: str) -> list[float]:
     return [rank_correlation(logs[s], beta) - rank_correlation(logs[s], depth) for s in logs]
 
 
-def rank_interval(starts: pd.DataFrame, rate: str, name: str, resamples: int = 2000) -> Estimate:
-    """Return Spearman's correlation of He networks' mean log steps with "beta" or "depth".
+def rank_interval(starts: pd.DataFrame, rate: str, name: str) -> Estimate:
+    """Return Spearman's correlation of He networks' mean log steps with "beta" or "depth"."""
+    logs = wide(starts, rate=rate)
+    return bootstrap_rank(logs.to_numpy(), logs.index.get_level_values(name))
+
+
+def bootstrap_rank(logs: np.ndarray, known: ArrayLike, resamples: int = 2000) -> Estimate:
+    """Return Spearman's correlation of what is known of arms with their means over seeds.
 
     Standard error and 95 % percentile interval are the bootstrap's over seeds, always with the same
-    resamples: they say what other seeds would give for these shapes.
+    resamples: they say what other seeds would give for these arms.
+
+    Parameters
+    ----------
+    logs
+        Shape (arms, seeds).
+    known
+        Shape (arms,).
+    resamples
+        Bootstrap samples.
     """
-    logs = wide(starts, rate=rate)
-    known, n = logs.index.get_level_values(name), logs.shape[1]
+    n = logs.shape[1]
     draws = uniform(stream_key(0, "bootstrap"), 0, resamples * n, np.float64).reshape(-1, n)
-    means = logs.to_numpy()[:, (draws * n).astype(int)].mean(axis=2)
+    means = logs[:, (draws * n).astype(int)].mean(axis=2)
     found = np.array([rank_correlation(one, known) for one in means.T])
     low, high = np.quantile(found, [0.025, 0.975])
     value = rank_correlation(logs.mean(axis=1), known)
