@@ -116,31 +116,32 @@ def plot_race(raced: pd.DataFrame, level: float) -> Figure:
     Figure
         One column wide.
     """
-    fig, ax = plt.subplots(figsize=(COLUMN, 2.6), dpi=INLINE)
+    fig, ax = plt.subplots(figsize=(COLUMN, 2.7), dpi=INLINE)
     for (activation, weights), own in raced.groupby(["activation", "weights"]):
-        look = {**LOOKS[weights]}
-        face = "white" if activation == "relu" else look["color"]
-        rows = [
-            (v, part.q.iloc[0], estimate(part.log_steps)) for v, part in own.groupby("variance")
-        ]
+        look, groups = LOOKS[weights], own.groupby("variance")
+        rows = [(v, part.q.iloc[0], estimate(part.log_steps)) for v, part in groups]
         variance, q, logs = zip(*rows, strict=True)
         value, low, high = (np.exp([one[i] for one in logs]) for i in (0, 3, 4))
+        face = "white" if activation == "relu" else look["color"]
         points_with_interval(ax, variance, value, low, high, markerfacecolor=face, **look)
         for x, y, one in zip(variance, value, q, strict=True):
-            name = "ReLU" if activation == "relu" else f"$q$ = {one:.2g}"
-            direct_label(ax, name, (x, y), offset=(-5, 3), color=look["color"])
-    ax.set(xscale="log", yscale="log", xlabel="variance of $s^2$, theory")
+            name = "ReLU" if activation == "relu" else f"$q$ = {_fraction(one)}"
+            # To the left, but for the largest variance of Gaussian weights, with a neighbour there.
+            right = weights == "gaussian" and x == max(variance)
+            offset = (6, -3) if right else (-5, 5)
+            direct_label(ax, name, (x, y), offset=offset, color=look["color"])
+    ax.set(xscale="log", yscale="log", xlabel="variance of $s^2$ in theory, $V$")
+    ax.set_xlim(0.003, 150)
     ax.set_ylabel(f"steps to loss {level:g}")
     ax.yaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(NullFormatter())
-    for place, weights in enumerate(("orthogonal", "gaussian")):
-        words = weights.capitalize() if weights == "gaussian" else weights
-        ax.annotate(
-            f"{words}",
-            (0.04, 0.92 - 0.09 * place),
-            xycoords="axes fraction",
-            fontsize=7,
-            color=LOOKS[weights]["color"],
-        )
+    words = {"orthogonal": "orthogonal weights", "gaussian": "Gaussian weights"}
+    for place, (weights, text) in enumerate(words.items()):
+        spot, color = (0.04, 0.94 - 0.08 * place), LOOKS[weights]["color"]
+        ax.annotate(text, spot, xycoords="axes fraction", fontsize=7, color=color)
     return fig
+
+
+def _fraction(q: float) -> str:
+    return f"1/{1 / q:g}" if q < 1 else f"{q:g}"

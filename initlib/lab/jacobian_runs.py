@@ -144,7 +144,16 @@ def curve_of(law: SpectralLaw, start: Start, name: str, depth: int) -> pd.DataFr
     return table.assign(start=name, weights=start.weights, depth=depth)
 
 
-def conv_products(fill: Fill, channels: int, taps: int, depth: int, size: int, *, key: Key | int):
+def conv_products(
+    fill: Fill,
+    *,
+    channels: int,
+    taps: int,
+    depth: int,
+    size: int,
+    draws: int,
+    key: Key | int = 0,
+) -> np.ndarray:
     """Return singular values of products of circular convolutions with taps x taps kernels.
 
     Parameters
@@ -153,19 +162,26 @@ def conv_products(fill: Fill, channels: int, taps: int, depth: int, size: int, *
         Called as ``fill(kernel, generator=key)``.
     channels
         Of input and output.
+    taps, size
+        Of the kernel and of the image, in each of two dimensions.
     depth
         Convolutions.
-    size
-        Pixels of the image in each dimension.
+    draws
+        Products.
+    key
+        Seed.
 
     Returns
     -------
-    ndarray, shape (size * size * channels,)
+    ndarray, shape (draws, size * size * channels)
     """
-    product = None
-    for layer in range(depth):
-        kernel = torch.empty(channels, channels, taps, taps, dtype=torch.float64)
-        fill(kernel, generator=stream_key(key, layer))
-        operator = torch.fft.fftn(kernel, s=(size, size), dim=(2, 3)).permute(2, 3, 0, 1)
-        product = operator if product is None else operator @ product
-    return torch.linalg.svdvals(product).flatten().numpy()
+    values = []
+    for draw in range(draws):
+        product = torch.eye(channels, dtype=torch.complex128)
+        for layer in range(depth):
+            kernel = torch.empty(channels, channels, taps, taps, dtype=torch.float64)
+            fill(kernel, generator=stream_key(key, draw, layer))
+            # One matrix for each frequency: see `conv_singular_values`.
+            product = torch.fft.fft2(kernel, s=(size, size)).permute(2, 3, 0, 1) @ product
+        values.append(torch.linalg.svdvals(product).flatten())
+    return torch.stack(values).numpy()
