@@ -90,7 +90,9 @@ def test_exponents_are_those_that_made_the_steps():
 
 def test_ranks():
     by_beta = toy_starts(1.0, 0.0)
-    assert runs.rank_interval(by_beta, "common", "beta").value == pytest.approx(1)
+    perfect = runs.rank_interval(by_beta, "common", "beta")
+    assert perfect.value == pytest.approx(1)
+    assert 0 < perfect.se < 0.01
     depth = runs.rank_interval(by_beta, "common", "depth")
     assert depth.low <= depth.value <= depth.high < 1
     np.testing.assert_allclose(runs.rank_leads(by_beta, "common"), 1 - depth.value)

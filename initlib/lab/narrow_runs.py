@@ -182,7 +182,10 @@ def bootstrap_rank(logs: np.ndarray, known: ArrayLike, resamples: int = 2000) ->
     found = np.array([rank_correlation(one, known) for one in means.T])
     low, high = np.quantile(found, [0.025, 0.975])
     value = rank_correlation(logs.mean(axis=1), known)
-    return Estimate(value, found.std(ddof=1), n, low, high)
+    # No resample may differ. Then one in all would have, by the least that a correlation can.
+    arms = len(logs)
+    least = 12 / (arms**3 - arms) / resamples**0.5
+    return Estimate(value, max(found.std(ddof=1), least), n, low, high)
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
