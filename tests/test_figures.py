@@ -125,7 +125,8 @@ def test_images_carry_id_notebook_and_fingerprint(run):
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         assert image.width == pytest.approx(6.8 * 300, abs=1)
     assert (png["Title"], png["Source"]) == (ID, "initlib 05-toy")
-    assert png["Identifier"] == fingerprint
+    assert png["Identifier"] == fingerprint == figures.fingerprint_of(png["Keywords"])
+    assert json.loads(png["Keywords"])["parameters"] == {"seed": 7, "width": 128}
     for raw in (saved["svg"], saved["pdf"]):
         assert ID.encode() in raw
         assert b"05-toy" in raw

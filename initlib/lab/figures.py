@@ -53,9 +53,10 @@ def save_figure(
 ) -> None:
     """Save a figure as svg, pdf and png, with its data (csv) and its origin (json).
 
-    The images are the same bytes whenever the figure is the same. They carry the id, the notebook
-    and a fingerprint of parameters and data, by which a copy in a report is traced back; commit and
-    run key are in the json alone, so that a new commit doesn't change an image.
+    The images are the same bytes whenever the figure is the same. They carry the id, the notebook,
+    parameters, seed and checksums of the data, and a fingerprint of all of these, by which a copy
+    in a report is traced back (`initlib.lab.reports.trace`). Commit and run key are in the json
+    alone, so that a new commit doesn't change an image.
 
     Parameters
     ----------
@@ -90,9 +91,10 @@ def save_figure(
 
     origin = _origin()
     csv = table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
-    fingerprint = _fingerprint(id, origin, csv)
+    content = _content(id, origin, csv)
+    fingerprint = fingerprint_of(content)
     with staged(run_dir() / "figures" if folder is None else folder) as scratch:
-        _draw(fig, scratch / id, _metadata(id, alt, origin["notebook"], fingerprint))
+        _draw(fig, scratch / id, _metadata(id, alt, origin["notebook"], content))
         (scratch / f"{id}.csv").write_bytes(csv)
         files = {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -128,27 +130,43 @@ def _draw(fig: Figure, stem: Path, metadata: dict[str, dict[str, str | None]]) -
             fig.savefig(stem.with_suffix(f".{suffix}"), metadata=entries)
 
 
-def _metadata(id: str, alt: str, notebook: str | None, fingerprint: str) -> dict[str, dict]:
+def _metadata(id: str, alt: str, notebook: str | None, content: str) -> dict[str, dict]:
     """What each format takes; None drops an entry that would differ between machines."""
-    source = f"initlib {notebook or 'interactive'}"
-    described = {"Title": id, "Description": alt, "Source": source}
+    source, fingerprint = f"initlib {notebook or 'interactive'}", fingerprint_of(content)
+    described = {"Title": id, "Description": alt, "Source": source, "Keywords": content}
     return {
         "svg": described | {"Identifier": fingerprint, "Date": None, "Creator": None},
         "png": described | {"Identifier": fingerprint, "Software": None},
         "pdf": {
             "Title": id,
             "Subject": alt,
-            "Keywords": f"{source} {fingerprint}",
+            "Keywords": f"{source} {fingerprint} {content}",
             **{"Creator": None, "Producer": None, "CreationDate": None},
         },
     }
 
 
-def _fingerprint(id: str, origin: Mapping[str, Any], csv: bytes) -> str:
+def _content(id: str, origin: Mapping[str, Any], csv: bytes) -> str:
+    """What makes a figure what it is, as JSON in ASCII, which every format can hold."""
     content = {"id": id, "csv": hashlib.sha256(csv).hexdigest()}
     content |= {name: origin[name] for name in ("notebook", "parameters", "data")}
-    canonical = json.dumps(content, sort_keys=True).encode()
-    return hashlib.sha256(canonical).hexdigest()[:32]
+    return json.dumps(content, sort_keys=True)
+
+
+def fingerprint_of(content: str) -> str:
+    """Hash what an image carries about itself, as it stands there.
+
+    Parameters
+    ----------
+    content : str
+        JSON with the id, notebook, parameters, and the checksums of the data and of the csv.
+
+    Returns
+    -------
+    str
+        The first 32 hexadecimal digits of the sha256.
+    """
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def _origin() -> dict[str, Any]:
@@ -168,6 +186,8 @@ def _origin() -> dict[str, Any]:
         "seed": parameters.get("seed"),
         "data": record.get("data") or {},
         "key": record.get("key"),
+        "code": record.get("code"),
+        "sources": record.get("sources"),
         "commit": record.get("commit"),
         "dirty": record.get("dirty"),
         "date": (record.get("started") or "")[:10] or None,
