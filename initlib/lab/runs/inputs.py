@@ -11,8 +11,8 @@ from pathlib import Path
 
 import initlib
 
-# The runner decides when a notebook runs, never what it computes.
-NOT_SOURCES = ("lab/runs", "lab/cli.py")
+# The runner decides when a notebook runs and reports are made of what it left; neither computes.
+NOT_SOURCES = ("lab/runs", "lab/reports", "lab/cli.py")
 COMPILED = (".pyc", ".pyd", ".so", ".dylib")
 
 

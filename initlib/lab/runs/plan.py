@@ -29,6 +29,7 @@ class Run:
     changed: Mapping[str, Value]
     data: Mapping[str, str] = field(repr=False)
     key: str
+    sources: str = field(default="", repr=False)
 
     @property
     def id(self) -> tuple[str, str]:
@@ -49,6 +50,9 @@ class Run:
             "parameters": dict(self.parameters),
             "changed": dict(self.changed),
             "data": dict(self.data),
+            # The key holds these too, but doesn't tell which of them has changed.
+            "code": code_digest(self.notebook),
+            "sources": self.sources,
         }
 
     @property
@@ -116,7 +120,8 @@ def plan(
             changed = {k: v for k, v in parameters.items() if v != base[k]}
             data = checksums(parameters.get(DATASET))
             key = run_key(notebook, parameters, data, inputs)
-            run = Run(notebook, "custom" if changed else profile, parameters, changed, data, key)
+            kind = "custom" if changed else profile
+            run = Run(notebook, kind, parameters, changed, data, key, inputs.sources)
             runs.setdefault(run.id, run)
     return list(runs.values())
 
@@ -157,6 +162,12 @@ def run_key(
     }
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def code_digest(notebook: Notebook) -> str:
+    """Hash the code cells of a notebook: a sha256 in hexadecimal."""
+    canonical = json.dumps(notebook.code, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_full_profile(folder: Path) -> dict[str, dict[str, object]]:

@@ -66,14 +66,15 @@ def read_commit(root: Path) -> dict[str, Any]:
         ``commit`` and ``dirty``, both None outside version control.
     """
     try:
-        commit = _git(root, "rev-parse", "HEAD").strip()
-        dirty = bool(_git(root, "status", "--porcelain", "--", *INPUTS))
+        commit = git(root, "rev-parse", "HEAD").strip()
+        dirty = bool(git(root, "status", "--porcelain", "--", *INPUTS))
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": dirty}
 
 
-def _git(root: Path, *command: str) -> str:
+def git(root: Path, *command: str) -> str:
+    """Return what a git command prints; raises OSError or CalledProcessError when it can't."""
     done = subprocess.run(
         ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
     )
