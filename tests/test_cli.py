@@ -8,9 +8,8 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from tiny_notebooks import Meeting, files_of, make_notebook, make_root, record_of
+from tiny_notebooks import Meeting, files_of, make_notebook, record_of
 
-from initlib.lab import paths
 from initlib.lab.cli import main
 
 FIGURE = (
@@ -25,18 +24,6 @@ FIGURE = (
     "ax.plot([0, 1])\n"
     "save_figure(fig, 'fig-a-b', caption='A line.', alt='It rises.', data={'y': [0, 1]})"
 )
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """A repository of its own, for commands in this process and in others."""
-    root = make_root(tmp_path / "clone")
-    monkeypatch.setenv("INITLIB_ROOT", str(root))
-    monkeypatch.setattr(paths, "ROOT", root)
-    for name in ("NOTEBOOKS", "FIGURES", "DATA", "RUNS"):
-        monkeypatch.setattr(paths, name, root / name.lower())
-    yield root
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def call(*arguments):

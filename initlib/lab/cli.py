@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ try:
 except FileNotFoundError as error:
     raise SystemExit(f"initlib: {error}") from None
 
+from initlib.lab.reports.commands import COMMANDS, explained
 from initlib.lab.runs.inputs import read_inputs
 from initlib.lab.runs.notebook import select_notebooks
 from initlib.lab.runs.parameters import PlanError
@@ -50,15 +49,6 @@ def _assignments(_: click.Context, option: click.Parameter, texts: tuple[str, ..
             raise click.BadParameter(f"{name!r} is given twice")
         pairs[name] = value
     return pairs
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Show what is wrong with a published file without a traceback: exit code 1."""
-    try:
-        yield
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _console():
@@ -146,7 +136,7 @@ def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings
     outcomes = run_batch(runs, store, inputs, console, **settings)
     sum_up(outcomes, time.monotonic() - clock, console)
     click.echo(f"report   {write_report(store, collect(store, paths.NOTEBOOKS, inputs))}")
-    with _explained():
+    with explained():
         for ledger in publish_batch(outcomes):
             click.echo(f"figures  {ledger.parent}\nclaims   {ledger}")
     sys.exit(exit_code(outcomes))
@@ -228,33 +218,8 @@ def list_(notebooks) -> None:
             click.echo(f"    {text}  {parameter.help}".rstrip())
 
 
-@main.command()
-def claims() -> None:
-    """Write the ledger of claims and the catalog of figures from the published runs."""
-    from initlib.lab.citing import write_catalog
-    from initlib.lab.ledger import write_ledger
-
-    with _explained():
-        for write in (write_ledger, write_catalog):
-            click.echo(write(paths.FIGURES))
-
-
-@main.command()
-@click.argument("id")
-@click.option(
-    "--format",
-    type=click.Choice(["latex", "bibtex", "markdown", "html"]),
-    default="latex",
-    show_default=True,
-)
-def cite(id: str, format: str) -> None:
-    """Print a block that puts the figure ID into a report."""
-    from initlib.lab import citing
-
-    try:
-        click.echo(citing.cite(id, format, folder=paths.FIGURES), nl=False)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+for command in COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

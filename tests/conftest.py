@@ -1,0 +1,20 @@
+"""What several tests of the laboratory share."""
+
+import signal
+
+import pytest
+from tiny_notebooks import make_root
+
+from initlib.lab import paths
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A repository of its own, for commands in this process and in others."""
+    root = make_root(tmp_path / "clone")
+    monkeypatch.setenv("INITLIB_ROOT", str(root))
+    monkeypatch.setattr(paths, "ROOT", root)
+    for name in ("NOTEBOOKS", "FIGURES", "DATA", "RUNS"):
+        monkeypatch.setattr(paths, name, root / name.lower())
+    yield root
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
