@@ -36,7 +36,7 @@ def write_ledger(folder: str | Path = FIGURES) -> Path:
         When a results file can't be read.
     """
     folder = Path(folder)
-    runs = [_read(path) for path in sorted((folder / "results").glob("*.json"))]
+    runs = read_published(folder)
     claims = [claim for run in runs for claim in run["claims"]]
     counts = Counter(claim["verdict"] for claim in claims)
     summary = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
@@ -68,6 +68,17 @@ def write_ledger(folder: str | Path = FIGURES) -> Path:
             ]
             lines += ["", *_table(["number", "measured"], numbers)]
     return write_atomic(folder / "claims.md", "\n".join(lines) + "\n")
+
+
+def read_published(folder: str | Path = FIGURES) -> list[dict[str, Any]]:
+    """Read the results of the published runs, by notebook.
+
+    Raises
+    ------
+    ValueError
+        When a results file can't be read.
+    """
+    return [_read(path) for path in sorted((Path(folder) / "results").glob("*.json"))]
 
 
 def show(value: Any, se: Any = None) -> str:

@@ -66,4 +66,32 @@ def trace(file: Path) -> None:
         click.echo(module.describe(module.trace(file, read_inputs())), nl=False)
 
 
-COMMANDS = (claims, cite, trace)
+@click.command(name="export-tex")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Default: the terminal.")
+def export_tex(output: str | None) -> None:
+    """Write what was measured, with standard errors, as LaTeX macros for a report's preamble."""
+    from initlib.lab.reports import macros
+
+    with explained():
+        text = macros.export_tex(paths.FIGURES)
+        click.echo(paths.write_atomic(output, text) if output else text, nl=bool(output))
+
+
+@click.command()
+@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK...|all]")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help=".csv or .parquet")
+def results(notebooks: tuple[str, ...], output: str | None) -> None:
+    """Print every claim and number of every run, with its parameters, as one table.
+
+    A row is a measured value; without --output, the table is printed as csv.
+    """
+    from initlib.lab.results import read_results, write_results
+    from initlib.lab.runs.notebook import select_notebooks
+
+    names = [notebook.name for notebook in select_notebooks(paths.NOTEBOOKS, notebooks)]
+    with explained():
+        table = read_results(names if notebooks else ())
+        click.echo(write_results(table, output) if output else table.to_csv(index=False).rstrip())
+
+
+COMMANDS = (claims, cite, trace, export_tex, results)
