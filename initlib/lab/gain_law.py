@@ -5,11 +5,11 @@ The layer and its forward gain are those of `initlib.lab.propagation`, with Gaus
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import chdtr, gammaln
+from scipy.special import chdtr, gammaln, polygamma, psi
 
 from initlib.lab.rules import Cells, Rule
 
-__all__ = ["follows_law", "gain_cdf", "gain_quantile", "law_distance"]
+__all__ = ["follows_law", "gain_cdf", "gain_quantile", "law_distance", "log_gain"]
 
 
 def gain_cdf(gain: float | np.ndarray, n_out: int, a: float = 1.0) -> np.ndarray:
@@ -56,6 +56,31 @@ def gain_quantile(probability: float, n_out: int, a: float = 1.0) -> float:
     if gain_cdf(0.0, n_out, a) >= probability:  # all units of a narrow ReLU layer may be off
         return 0.0
     return brentq(lambda gain: gain_cdf(gain, n_out, a) - probability, 0, 100)
+
+
+def log_gain(n_out: int) -> tuple[float, float]:
+    """Return mean and variance of the logarithm of a ReLU layer's gain under He.
+
+    The gain is 2 chi2(K) / n_out, see `gain_cdf`; log chi2(k) has the mean psi(k/2) + log 2 and the
+    variance psi'(k/2). A layer all of whose units are off, of probability 2^-n_out, is left out.
+
+    Parameters
+    ----------
+    n_out
+        Units of the layer.
+
+    Examples
+    --------
+    >>> mean, variance = log_gain(1000)
+    >>> print(f"{1000 * mean:.3f} {1000 * variance:.3f}")  # -5/2 and 5 in the limit
+    -2.504 5.019
+    """
+    active = np.arange(1, n_out + 1)
+    log_pmf = gammaln(n_out + 1) - gammaln(active + 1) - gammaln(n_out - active + 1)
+    weight = np.exp(log_pmf - n_out * np.log(2)) / (1 - 2.0**-n_out)
+    log_mean = psi(active / 2) + np.log(4 / n_out)
+    mean = weight @ log_mean
+    return float(mean), float(weight @ (polygamma(1, active / 2) + log_mean**2) - mean**2)
 
 
 def law_distance(probabilities: np.ndarray) -> float:
