@@ -92,11 +92,3 @@ def test_without_figures_the_error_says_how_to_make_them(tmp_path):
 @pytest.mark.parametrize("character", sorted(citing.LATEX))
 def test_every_special_character_becomes_plain_ascii(character):
     assert citing.latex(f"a{character}b").isascii()
-
-
-def test_catalog_shows_every_figure_by_notebook(folder):
-    text = citing.write_catalog(folder).read_text(encoding="utf-8")
-    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["fig-glorot-gradients", "fig-he-depth"]
-    assert "](<fig-he-depth.svg>)" in text
-    assert "[csv](fig-he-depth.csv)" in text
-    assert "/notebooks/05-he.ipynb)" in text

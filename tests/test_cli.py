@@ -157,6 +157,11 @@ def test_the_full_profile_is_published_and_can_be_cited(root):
     assert "fig-a-b" in (figures / "README.md").read_text()
     cited = call("cite", "fig-a-b", "--format", "latex").output
     assert rf"{figures}/fig-a-b.pdf" in cited
+    # Another kernel makes the same bytes.
+    images = {path: path.read_bytes() for path in figures.glob("fig-a-b.[!j]*")}
+    assert call("run", "--profile", "full", "--force").exit_code == 0
+    assert len(images) == 4
+    assert {path: path.read_bytes() for path in images} == images
     # What was lost is published again from the store.
     (figures / "fig-a-b.pdf").unlink()
     (figures / "claims.md").unlink()

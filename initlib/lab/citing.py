@@ -1,17 +1,16 @@
-"""How a published figure is cited: a block to paste into a report, and the catalog of all."""
+"""How a published figure is cited: a block to paste into a report."""
 
 from __future__ import annotations
 
 import difflib
 import html
 import json
-import os
 import re
 import unicodedata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from initlib.lab.paths import FIGURES, write_atomic
+from initlib.lab.paths import FIGURES
 
 Format = Literal["latex", "bibtex", "markdown", "html"]
 
@@ -170,7 +169,12 @@ def cite(id: str, format: Format = "latex", *, folder: str | Path = FIGURES) -> 
         hint = f"did you mean {', '.join(near)}?" if near else "run 'make reproduce' to make some"
         raise ValueError(f"no figure {id!r} in {folder}; {hint}")
     sidecar = json.loads(path.read_text(encoding="utf-8"))
-    return _BLOCKS[format](sidecar, Path(folder).resolve().as_posix() + "/")
+    return block(sidecar, format, Path(folder).resolve().as_posix() + "/")
+
+
+def block(sidecar: dict[str, Any], format: Format, prefix: str) -> str:
+    """Return the block for a figure whose files are at `prefix`, such as "figures/"."""
+    return _BLOCKS[format](sidecar, prefix)
 
 
 def _latex_block(sidecar: dict[str, Any], prefix: str) -> str:
@@ -240,35 +244,3 @@ def _provenance(sidecar: dict[str, Any]) -> str:
         "commit": (sidecar["commit"] or "")[:12],
     }
     return ", ".join(f"{name} {value}" for name, value in known.items() if value)
-
-
-def write_catalog(folder: str | Path = FIGURES) -> Path:
-    """Write the gallery of a folder's figures to its README.md.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Where the figures are.
-
-    Returns
-    -------
-    Path
-        The gallery.
-    """
-    folder = Path(folder)
-    notebooks = os.path.relpath(FIGURES.parent / "notebooks", folder)
-    lines = [
-        "# Figures",
-        "",
-        "Written by `initlib claims` from the runs that made the figures. Beside each figure lie",
-        "its data (csv) and its origin (json: run, parameters, seed, data, checksums).",
-        "`initlib cite ID --format latex|bibtex|markdown|html` prints a block for a report.",
-        "",
-    ]
-    for sidecar in published(folder):
-        id, notebook = sidecar["id"], sidecar["notebook"]
-        links = [f"[{suffix}]({id}.{suffix})" for suffix in ("pdf", "svg", "png", "csv", "json")]
-        if notebook:
-            links.insert(0, f"[{notebook}]({notebooks}/{notebook}.ipynb)")
-        lines += [f"## {id}", "", _markdown_block(sidecar, ""), " · ".join(links), ""]
-    return write_atomic(folder / "README.md", "\n".join(lines).rstrip() + "\n")

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from initlib.lab.citing import check_id, cite, latex, write_catalog
+from initlib.lab.citing import check_id, cite, latex
 from initlib.lab.looks import (
     COLUMN,
     PAGE,
@@ -38,7 +38,6 @@ __all__ = [
     "save_figure",
     "scheme_style",
     "style",
-    "write_catalog",
 ]
 
 

@@ -24,12 +24,12 @@ def explained() -> Iterator[None]:
 
 @click.command()
 def claims() -> None:
-    """Write the ledger of claims and the catalog of figures from the published runs."""
-    from initlib.lab.citing import write_catalog
+    """Write the ledger of claims and the gallery of figures from the published runs."""
     from initlib.lab.ledger import write_ledger
+    from initlib.lab.reports.gallery import write_gallery
 
     with explained():
-        for write in (write_ledger, write_catalog):
+        for write in (write_ledger, write_gallery):
             click.echo(write(paths.FIGURES))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from initlib.lab import paths
-from initlib.lab.citing import write_catalog
 from initlib.lab.ledger import write_ledger
 from initlib.lab.paths import staged
+from initlib.lab.reports.gallery import write_gallery
 from initlib.lab.runs.execute import Outcome
 from initlib.lab.runs.store import SAFE, RunFolder
 
@@ -19,7 +19,7 @@ LEDGER = "claims.md"
 
 
 def publish_batch(outcomes: Sequence[Outcome]) -> list[Path]:
-    """Bring figures, results, ledger and catalog of the profiles up to date.
+    """Bring figures, results, ledger and gallery of the profiles up to date.
 
     Runs with other parameters are left in the store. Runs that were done before are looked at too:
     a batch may have ended before it came to this.
@@ -48,7 +48,7 @@ def publish_batch(outcomes: Sequence[Outcome]) -> list[Path]:
     for destination, changed in changes.items():
         if changed or not (destination / LEDGER).exists():
             write_ledger(destination)
-            write_catalog(destination)
+            write_gallery(destination)
     return [destination / LEDGER for destination in changes]
 
 
