@@ -10,6 +10,7 @@ import torch
 from initlib import he_normal_
 from initlib.lab import figures
 from initlib.lab.gain_law import log_gain
+from initlib.lab.runs.execute import execute
 from initlib.lab.sweep import sweep
 from initlib.lab.sweep_figures import plot_sweep
 
@@ -23,9 +24,18 @@ CODE = (
 
 
 def test_a_sweep_is_a_table_with_a_row_for_each_run():
-    table = sweep("91-toy", PARAMETERS, CODE, {"seed": [0, 1], "width": [8]})
-    assert table.set_index(["seed", "width"]).value.to_dict() == {(0, 8): 80, (1, 8): 81}
+    table = sweep("91-toy", PARAMETERS, CODE, {"seed": [1, 0], "width": [8]}, workers=1)
     assert table.current.all()
+    assert table[["seed", "width", "value"]].values.tolist() == [[1, 8, 81], [0, 8, 80]]
+
+
+def test_the_table_is_in_the_order_of_the_grid_whichever_run_started_first(monkeypatch):
+    def execute_backwards(runs, *arguments):
+        return execute(list(runs)[::-1], *arguments)
+
+    monkeypatch.setattr("initlib.lab.sweep.execute", execute_backwards)
+    table = sweep("91-toy", PARAMETERS, CODE, {"seed": [0, 1], "width": [8]}, workers=1)
+    assert table.seed.tolist() == [0, 1]
 
 
 def test_a_run_that_fails_is_named():

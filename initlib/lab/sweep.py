@@ -66,7 +66,7 @@ def sweep(
     -------
     DataFrame
         As `initlib.lab.results.read_results` gives it: a row for each measured value, with the
-        parameters of its run.
+        parameters of its run; in the order of the grid, whose last parameter changes fastest.
 
     Raises
     ------
@@ -86,7 +86,12 @@ def sweep(
         bad = [outcome for outcome in outcomes if outcome.state != "ok"]
         if bad:
             raise ValueError(f"{len(bad)} of {len(runs)} runs failed; first {sentence(bad[0])}")
-        return read_results(store=store, folder=Path(scratch), inputs=inputs)
+        table = read_results(store=store, folder=Path(scratch), inputs=inputs)
+    # The store has them as they were started, which with several workers differs each time.
+    order = {run.key: i for i, run in enumerate(runs)}
+    return table.sort_values(
+        "key", key=lambda keys: keys.map(order), kind="stable", ignore_index=True
+    )
 
 
 def _notebook(name: str, parameters: str, code: str) -> str:
