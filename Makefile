@@ -7,7 +7,7 @@ PIP := pip --disable-pip-version-check install --quiet
 NOTEBOOKS := notebooks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce quick test lint unit nbval lab bench figures lock clean
+.PHONY: help setup reproduce quick test lint unit nbval site lab bench figures lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ nbval: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope -o filterwarnings= \
 		--nbval --nbval-current-env --nbval-cell-timeout=120 $(NOTEBOOKS)
 
+site: $(READY) ## Write notebooks, gallery and ledger as a website into site/
+	$(BIN)/initlib site
+
 lab: $(READY) ## Open JupyterLab on notebooks/
 	$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS)
 
@@ -43,7 +46,7 @@ lock: ## Resolve requirements.lock again from pyproject.toml
 	.ci/lock $(PYTHON)
 
 clean: ## Remove .venv, runs/ and caches
-	rm -rf $(VENV) .venv-bench runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench runs site build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml setup.py initlib/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "initlib needs Python 3.11 or later: make PYTHON=python3.11 ...")'

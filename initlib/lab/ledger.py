@@ -36,6 +36,12 @@ def write_ledger(folder: str | Path = FIGURES) -> Path:
         When a results file can't be read.
     """
     folder = Path(folder)
+    return write_atomic(folder / "claims.md", ledger(folder))
+
+
+def ledger(folder: str | Path = FIGURES) -> str:
+    """Return the ledger as Markdown, with links that start from `folder`; see `write_ledger`."""
+    folder = Path(folder)
     runs = read_published(folder)
     claims = [claim for run in runs for claim in run["claims"]]
     counts = Counter(claim["verdict"] for claim in claims)
@@ -67,7 +73,7 @@ def write_ledger(folder: str | Path = FIGURES) -> Path:
                 for name, number in run["numbers"].items()
             ]
             lines += ["", *_table(["number", "measured"], numbers)]
-    return write_atomic(folder / "claims.md", "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def read_published(folder: str | Path = FIGURES) -> list[dict[str, Any]]:

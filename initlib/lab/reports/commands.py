@@ -94,4 +94,14 @@ def results(notebooks: tuple[str, ...], output: str | None) -> None:
         click.echo(write_results(table, output) if output else table.to_csv(index=False).rstrip())
 
 
-COMMANDS = (claims, cite, trace, export_tex, results)
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False), default="site")
+def site(folder: str) -> None:
+    """Write notebooks, gallery and ledger as a static site into FOLDER (default: site)."""
+    from initlib.lab.reports.site import write_site
+
+    with explained():
+        click.echo(write_site(folder))
+
+
+COMMANDS = (claims, cite, trace, export_tex, results, site)
