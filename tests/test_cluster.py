@@ -186,5 +186,5 @@ def test_a_scheduler_that_is_not_there_is_said_at_once(monkeypatch):
 
 def test_without_dask_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "initlib.lab.runs.cluster", None)
-    with pytest.raises(PlanError, match=r"pip install 'initlib\[cluster\]'"):
+    with pytest.raises(PlanError, match=r"pip install 'initlib\[lab,cluster\]'"):
         batch._place("local", read_inputs(), None, 0)

@@ -30,7 +30,7 @@ def formula(latex: str, *, display: bool = False) -> str:
 
     Examples
     --------
-    >>> print(formula(r"\mathrm{E}")[61:])
+    >>> print(formula(r"\mathrm{E}").partition(">")[2])
     <mrow><mtext>E</mtext></mrow></math>
     """
     number = TAG.search(latex)

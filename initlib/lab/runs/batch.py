@@ -84,7 +84,9 @@ def _place(
     try:
         from initlib.lab.runs.cluster import Cluster
     except ImportError as error:
-        raise PlanError(f"--cluster needs Dask ({error}): pip install 'initlib[cluster]'") from None
+        raise PlanError(
+            f"--cluster needs Dask ({error}): pip install 'initlib[lab,cluster]'"
+        ) from None
     return Cluster(cluster, inputs, workers, retries)
 
 
