@@ -43,6 +43,19 @@ def test_slow_orbits_are_followed_to_their_end():
     assert found == 0
 
 
+def test_orbits_stop_at_the_first_fixed_point():
+    """Stable ones at log q = 0.6 + 1.2 k, with unstable ones between them."""
+    wave = 2 * np.pi / 1.2
+
+    def wavy(q):
+        u = np.log(q)
+        return q * np.exp(0.25 * np.sin(wave * u)), 1 + 0.25 * wave * np.cos(wave * u)
+
+    start = np.array([0.05, 0.5, 1.15, 1.3, -0.1, 7.1])
+    found = settle_variance(wavy, np.ones(6), np.zeros(6), np.exp(start))
+    np.testing.assert_allclose(np.log(found), [0.6, 0.6, 0.6, 1.8, -0.6, 6.6], atol=1e-12)
+
+
 def test_depth_scales():
     np.testing.assert_allclose(
         depth_scale([0.0, np.exp(-0.5), -np.exp(-0.5), 1.0, 1.7]), [0, 2, 2, np.inf, np.inf]
