@@ -21,6 +21,7 @@ def test_one_layer_is_exact_in_the_mean(activation):
     theory = in_theory(net, 1, q=0.8, c=0.3)
     assert near(course.second, theory.second)
     assert near(course.product, theory.product)
+    assert course.correlation[:, 0].mean() == pytest.approx(0.3, abs=0.03)  # biased by 1 / n
     assert near(course.error[:, 0] / theory.error[0], 1)
 
 
