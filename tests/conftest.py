@@ -2,10 +2,15 @@
 
 import signal
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 from tiny_notebooks import make_root
 
 from initlib.lab import paths
+from initlib.lab.figures import style
+
+mpl.use("agg")
 
 
 @pytest.fixture
@@ -18,3 +23,12 @@ def root(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name, root / name.lower())
     yield root
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.fixture
+def house_style():
+    """The style of the repository, and no figure left open."""
+    with mpl.rc_context():
+        style()
+        yield
+        plt.close("all")

@@ -1,14 +1,13 @@
 """The figures on depth, drawn from toy data: what is shown where."""
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from initlib.lab.depth import Signals, signal_table
 from initlib.lab.depth_figures import plot_depth, plot_learning_rates, plot_readings
-from initlib.lab.figures import scheme_style, style
+from initlib.lab.figures import scheme_style
 from initlib.lab.plateaus import curve_table
 
 mpl.use("agg")
@@ -16,12 +15,7 @@ mpl.use("agg")
 SCALES = {"he": 2.0, "xavier": 1.0}
 
 
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def toy_signals(depth):

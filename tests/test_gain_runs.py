@@ -1,13 +1,10 @@
 """What gains do in random networks, and the figures on them; 4.5 standard errors each."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from initlib.gains import gain_report, gain_table
 from initlib.lab.estimates import estimate
-from initlib.lab.figures import style
 from initlib.lab.gain_figures import plot_depth, plot_gains
 from initlib.lab.gain_runs import (
     TORCH,
@@ -22,15 +19,7 @@ from initlib.lab.gain_runs import (
 )
 from initlib.meanfield import MeanField
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 @pytest.mark.parametrize("target", ["second_moment", "gradient"])

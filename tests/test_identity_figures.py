@@ -1,27 +1,16 @@
 """The figures on the identity, drawn from toy data: what is shown where."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 import initlib as init
 from initlib.lab.contest import Contest
-from initlib.lab.figures import style
 from initlib.lab.identity_figures import plot_adding, plot_kept, plot_signs
 from initlib.lab.identity_runs import eye, memory_table, residual_cells, residual_growth
 from initlib.lab.linear_starts import final_losses, linear_courses
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def texts(ax):

@@ -1,7 +1,5 @@
 """Sampled Jacobians against autograd, distances from laws, products of convolutions, figures."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,19 +8,10 @@ import torch
 import initlib as init
 from initlib.lab import jacobian_runs as runs
 from initlib.lab.critical_starts import Start, critical_start, law_of, theory_of
-from initlib.lab.figures import style
 from initlib.lab.jacobian_figures import plot_breakdown, plot_jacobians, plot_race
 from initlib.lab.singular_values import fourth_moments
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def test_one_layer_by_hand():

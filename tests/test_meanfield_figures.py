@@ -1,26 +1,15 @@
 """The figures on mean-field theory, drawn from toy data: what is shown where."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from initlib.critical import critical_line
-from initlib.lab.figures import style
 from initlib.lab.meanfield_figures import plot_maps, plot_scales
 from initlib.lab.phase_figures import plot_phases
 from initlib.phase import phase_diagram
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def texts(ax):

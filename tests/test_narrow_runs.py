@@ -1,7 +1,6 @@
 """When narrow networks begin: right lengths, the table, what is read off it, and its figures."""
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +9,6 @@ import torch
 import initlib as init
 from initlib.lab import narrow_runs as runs
 from initlib.lab.data import load
-from initlib.lab.figures import style
 from initlib.lab.lengths import law_table, log_density, sample_lengths
 from initlib.lab.narrow_figures import plot_lengths, plot_starts
 from initlib.lab.stack import mlp
@@ -20,12 +18,7 @@ mpl.use("agg")
 SHAPES = {"8x4": [8] * 4, "16x4": [16] * 4, "16x8": [16] * 8, "8x8": [8] * 8}
 
 
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def toy_starts(beta=0.5, depth=0.2, seeds=8):

@@ -1,25 +1,14 @@
 """The figures on orthogonal weights, drawn from toy data: what is shown where."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from initlib.lab.figures import style
 from initlib.lab.orthogonal_figures import plot_depths, plot_modes
 from initlib.lab.singular_values import CASES
 from initlib.lab.spectra_figures import plot_spectra
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def texts(ax):

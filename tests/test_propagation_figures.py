@@ -1,12 +1,11 @@
 """The figures on one layer, drawn from toy data: what is shown where."""
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from initlib.lab.figures import scheme_style, style
+from initlib.lab.figures import scheme_style
 from initlib.lab.propagation_figures import (
     LOSSES,
     OPAQUE,
@@ -21,12 +20,7 @@ mpl.use("agg")
 SHAPES = [(4000, 10), (2000, 20), (200, 200), (20, 2000), (10, 4000)]
 
 
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def toy(names, column, off=1.0, **constant):

@@ -1,7 +1,5 @@
 """Random weights of one standard deviation, two laws in training, and the default of torch."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +7,6 @@ import torch
 
 import initlib as init
 from initlib.lab.data import load
-from initlib.lab.figures import style
 from initlib.lab.random_figures import plot_default, plot_law, plot_scale
 from initlib.lab.random_scale import (
     fixed_std,
@@ -26,15 +23,7 @@ from initlib.lab.torch_default import (
     torch_networks,
 )
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def images(networks, k, n):

@@ -1,26 +1,15 @@
 """The figures on variance scaling and on fixed points, drawn from toy data: what is shown where."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 import initlib as init
-from initlib.lab.figures import style
 from initlib.lab.fixed_point_figures import GAINS, plot_lecun, plot_selu
 from initlib.lab.scaling import map_lines, map_points
 from initlib.lab.scaling_figures import LOOKS, MODES, plot_map, plot_modes
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def texts(ax):

@@ -1,25 +1,14 @@
 """The figures on sparse weights, drawn from toy data: what is shown where."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from initlib.lab.figures import style
 from initlib.lab.sparse_figures import plot_orientation, plot_units, strangers
 from initlib.lab.sparse_training import NAMES, plot_steps, plot_training
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def texts(ax):

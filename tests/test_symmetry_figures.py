@@ -1,25 +1,14 @@
 """The figures on symmetry, drawn from toy data: what is shown where."""
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from initlib.lab.estimates import Estimate
-from initlib.lab.figures import style
 from initlib.lab.following import Followed
 from initlib.lab.symmetry_figures import WAITS, plot_breaking, plot_units, plot_where
 from initlib.lab.symmetry_runs import breaking_curves, waits_table
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def toy_curves(noises):

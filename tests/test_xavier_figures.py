@@ -2,25 +2,14 @@
 
 import math
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from initlib.lab.fading_figures import plot_fading
-from initlib.lab.figures import style
 from initlib.lab.xavier_figures import ARMS, LOOKS, plot_starts, plot_training
 
-mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with mpl.rc_context():
-        style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def table(**columns):
