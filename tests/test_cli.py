@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
@@ -34,7 +35,10 @@ def call(*arguments):
 def spawn(*arguments):
     """Run a command in a process of its own."""
     command = [sys.executable, "-m", "initlib.lab.cli", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A shell that puts the tests into the background makes all below deaf to Ctrl-C.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, **output, preexec_fn=hear)
 
 
 # What is refused and shown
