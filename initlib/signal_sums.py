@@ -29,20 +29,12 @@ class Sums:
         count, samples = signal.numel(), signal.shape[0] if signal.ndim > 1 else 1
         units = signal.sum(0, dtype=wide) if pairs and samples > 1 else None
         total = (signal if units is None else units).sum(dtype=wide)
-        if count <= _ROW:
-            return cls(count, samples, total, torch.linalg.vector_norm(signal, dtype=wide), units)
-        flat = signal.reshape(-1)
-        whole = count // _ROW * _ROW
-        norms = torch.linalg.vector_norm(flat[:whole].view(-1, _ROW), dim=1, dtype=wide)
-        if whole < count:
-            rest = torch.linalg.vector_norm(flat[whole:], dtype=wide)
-            norms = torch.cat([norms, rest[None]])
-        return cls(count, samples, total, norms, units)
+        return cls(count, samples, total, row_norms(signal, wide), units)
 
     @property
     def squares(self) -> float:
         """The sum of all y^2."""
-        return self.norms.double().square().sum().item()
+        return sum_of_squares(self.norms)
 
     @property
     def mean(self) -> float:
@@ -61,3 +53,20 @@ class Sums:
         if self.units is None or not squares > 0:
             return None
         return (self.units.double().square().sum().item() / squares - 1) / (self.samples - 1)
+
+
+def row_norms(signal: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the norms of rows of a few thousand values, for which this precision is enough."""
+    if signal.numel() <= _ROW:
+        return torch.linalg.vector_norm(signal, dtype=dtype)
+    flat = signal.reshape(-1)
+    whole = len(flat) // _ROW * _ROW
+    norms = torch.linalg.vector_norm(flat[:whole].view(-1, _ROW), dim=1, dtype=dtype)
+    if whole == len(flat):
+        return norms
+    return torch.cat([norms, torch.linalg.vector_norm(flat[whole:], dtype=dtype)[None]])
+
+
+def sum_of_squares(norms: Tensor) -> float:
+    """Add the squares of norms in float64."""
+    return norms.double().square().sum().item()

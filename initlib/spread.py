@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_ROW = 1 << 12  # terms added in float32: relative errors of 1e-8, an eighth of its epsilon
+from initlib.signal_sums import row_norms, sum_of_squares
+
 _PART = 1 << 16  # elements copied at once: they stay in a core's second-level cache
 _SMALL = 1e-30  # mean square from which on the squares of most values are normal float32 numbers
 _ROUGH = 1e-3  # share of the squares that is still exact to five digits as a difference
@@ -91,11 +92,7 @@ def _in_memory_order(signal: Tensor) -> Iterator[Tensor]:
 
 
 def _sum_of_squares(values: Tensor) -> float:
-    wide = torch.promote_types(values.dtype, torch.float32)
-    whole = len(values) // _ROW * _ROW
-    rows = torch.linalg.vector_norm(values[:whole].view(-1, _ROW), dim=1, dtype=wide)
-    rest = torch.linalg.vector_norm(values[whole:], dtype=wide)
-    return rows.double().square().sum().item() + rest.item() ** 2
+    return sum_of_squares(row_norms(values, torch.promote_types(values.dtype, torch.float32)))
 
 
 def _read_again(signal: Tensor, means: Tensor, axes: list[int]) -> tuple[Tensor, float]:

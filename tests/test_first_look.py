@@ -1,8 +1,8 @@
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 import torch
 
-from initlib.lab.contest import contest
 from initlib.lab.data import load
 from initlib.lab.first_look import build, level, look, one_layer, pictures, recommend
 from initlib.lab.first_look_figures import plot_signals, plot_training
@@ -53,10 +53,9 @@ def test_figures_show_every_scheme(seen):
         "he",
         "orthogonal",
     ]
-    options = {"hidden": [8], "rates": [0.1], "steps": 5, "trials": 1, "replicas": 2}
-    held = contest(load("mnist"), {"he_normal": {"scheme": "he_normal"}}, **options)
-    ax = plot_training(held, 2.3).axes[0]
-    assert [text.get_text() for text in ax.texts] == ["he"]
+    curves = pd.DataFrame({"scheme": "he_normal", "seed": [0, 0, 1, 1], "step": [1, 2] * 2})
+    ax = plot_training(curves.assign(loss=[2.0, 1.0, 3.0, 2.0]), 2.3).axes[0]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("he", (2, 1.5))]
     plt.close("all")
 
 

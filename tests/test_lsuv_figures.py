@@ -49,6 +49,6 @@ def test_waits_have_a_panel_for_each_activation_in_order():
     names = ["activation", "rule", "depth", "seed", "steps", "budget"]
     fig = plot_centred(pd.DataFrame(rows, columns=names), {"sigmoid": 0.98, "relu": 0.73})
     titles = [ax.get_title(loc="left") for ax in fig.axes]
-    assert [title.split("  ")[-1] for title in titles] == ["sigmoid, keeps 98%", "ReLU, keeps 73%"]
+    assert [title.split("   ")[-1] for title in titles] == ["sigmoid, keeps 98%", "ReLU, keeps 73%"]
     drawn = np.concatenate([line.get_ydata() for line in fig.axes[0].get_lines()])
     assert np.nanmax(drawn.astype(float)) == 100  # what was not reached lies on the budget

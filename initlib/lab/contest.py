@@ -104,13 +104,14 @@ def _split(options: dict[str, Any]) -> tuple[Any, Sequence[float], dict[str, Any
     return options["scheme"], options["rates"], rest
 
 
-def log_steps(held: Contest, scheme: str) -> np.ndarray:
+def log_steps(held: Contest, scheme: str, until: str = "steps") -> np.ndarray:
     """Return the logarithm of a scheme's steps until training began, in the order of the seeds.
 
-    What was not reached counts as the budget.
+    What was not reached counts as the budget. With `until` "left" these are the steps until the
+    plateau was left.
     """
     results = held.results[held.results.scheme == scheme].sort_values("seed")
-    return np.log(np.minimum(results.steps, results.budget).to_numpy())
+    return np.log(np.minimum(results[until], results.budget).to_numpy())
 
 
 def log_errors(held: Contest, scheme: str) -> np.ndarray:

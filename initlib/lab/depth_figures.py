@@ -20,9 +20,12 @@ from initlib.lab.figures import (
     COLUMN,
     PAGE,
     direct_label,
+    draw_seeds,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
+    training_axis,
 )
 
 FIRST_STEP = 10  # before it, training is too short to show anything on a logarithmic axis
@@ -53,12 +56,12 @@ def plot_depth(
     fig, (start, training) = plt.subplots(2, 2, figsize=(PAGE, 4.6), sharex="row", sharey="row")
     depth = int(signals.layer.max())
     _draw_activations(start[0], signals[signals.direction == "forward"])
-    _heading(start[0], "a", f"Signal at the start, {depth} layers")
+    heading(start[0], "a", f"Signal at the start, {depth} layers")
     _draw_gradients(start[1], signals[signals.direction == "gradient"])
-    _heading(start[1], "b", f"Gradient at the start, {depth} layers")
+    heading(start[1], "b", f"Gradient at the start, {depth} layers")
     for letter, ax, (depth, part) in zip("cd", training, curves.groupby("depth"), strict=True):
         _draw_curves(ax, part[part.step >= FIRST_STEP], level, classes)
-        _heading(ax, letter, f"Training on MNIST, {depth} layers")
+        heading(ax, letter, f"Training on MNIST, {depth} layers")
     end = curves.step.max()
     direct_label(training[0], f"chance: ln {classes}", (end, math.log(classes)), offset=(-1, 7))
     training[0].set_ylabel("training loss (nats)")
@@ -112,14 +115,11 @@ def _draw_moments(ax: Axes, signals: pd.DataFrame) -> None:
 
 def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float, classes: int) -> None:
     chance = math.log(classes)
-    reference_line(ax, chance)
+    training_axis(ax, chance)
     reference_line(ax, level, f"loss {level:g}")
     for scheme, part in curves.groupby("scheme"):
         color = scheme_style(scheme)["color"]
-        for _, one in part.groupby("seed"):
-            ax.plot(one.step, one.loss, color=color, linewidth=0.5, alpha=0.45)
-        median = part.groupby("step").loss.median()
-        ax.plot(median.index, median, color=color, linewidth=1.8)
+        median = draw_seeds(ax, part, color=color)
         # Left of He's curve and above Xavier's plateau nothing else is drawn.
         first = part.step[part.loss < 1.5].min()
         leaves = median.index[median < chance - 0.1].min()
@@ -129,11 +129,6 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, level: float, classes: int) -> 
         }[scheme]
         words = f"{scheme.capitalize()}, lr {part.lr.iloc[0]:g}"
         direct_label(ax, words, spot, offset=offset, va=across, color=color)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(0, 1.2 * chance)
-    ax.set_xlabel("step")
 
 
 def plot_learning_rates(trials: pd.DataFrame, level: float) -> Figure:
@@ -163,7 +158,7 @@ def plot_learning_rates(trials: pd.DataFrame, level: float) -> Figure:
             direct_label(
                 ax, scheme.capitalize(), (arm.lr.min(), slowest), offset=(4, 6), color=color
             )
-        _heading(ax, letter, f"{depth} layers")
+        heading(ax, letter, f"{depth} layers")
         ax.set_xlabel("learning rate")
     rates = sorted(trials.lr.unique())
     axes[0].set_xticks(rates, [f"{rate:g}" for rate in rates], minor=False)
@@ -217,7 +212,3 @@ def plot_readings(readings: pd.DataFrame) -> Figure:
     ax.set_xlabel("layer $l$")
     ax.set_ylabel("rms of $h_l$ (input = 1)")
     return fig
-
-
-def _heading(ax: Axes, letter: str, text: str) -> None:
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")

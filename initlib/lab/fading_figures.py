@@ -9,9 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from initlib.lab.figures import PAGE, direct_label, points_with_interval, reference_line
+from initlib.lab.figures import (
+    PAGE,
+    direct_label,
+    heading,
+    points_with_interval,
+    reference_line,
+)
 from initlib.lab.looks import THEORY
-from initlib.lab.xavier_figures import XAVIER, heading, plain_decades
+from initlib.lab.xavier_figures import XAVIER, plain_decades
 
 
 def plot_fading(table: pd.DataFrame) -> Figure:

@@ -18,26 +18,34 @@ from matplotlib.figure import Figure
 from initlib.lab.citing import check_id, cite, latex
 from initlib.lab.looks import (
     COLUMN,
+    INLINE,
     PAGE,
     STYLE,
     direct_label,
+    draw_seeds,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
     style,
+    training_axis,
 )
 from initlib.lab.paths import run_dir, staged
 
 __all__ = [
     "COLUMN",
+    "INLINE",
     "PAGE",
     "cite",
     "direct_label",
+    "draw_seeds",
+    "heading",
     "points_with_interval",
     "reference_line",
     "save_figure",
     "scheme_style",
     "style",
+    "training_axis",
 ]
 
 

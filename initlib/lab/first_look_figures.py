@@ -6,14 +6,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from initlib.lab.contest import Contest
 from initlib.lab.estimates import estimate
-from initlib.lab.figures import COLUMN, PAGE, direct_label, reference_line, scheme_style
+from initlib.lab.figures import (
+    COLUMN,
+    PAGE,
+    direct_label,
+    draw_seeds,
+    heading,
+    scheme_style,
+    training_axis,
+)
 from initlib.lab.first_look import QUANTITIES, after_activation
 
 __all__ = ["plot_signals", "plot_training"]
-
-SMOOTH = 5  # steps that a drawn loss is averaged over
 
 
 def plot_signals(seen: pd.DataFrame) -> Figure:
@@ -39,7 +44,7 @@ def plot_signals(seen: pd.DataFrame) -> Figure:
         axes[0].plot([], [], color=color, marker=marker, label=scheme.removesuffix("_normal"))
     for ax, (name, title), panel in zip(axes, QUANTITIES.items(), "abc", strict=True):
         ax.set_yscale("log" if name != "correlation" else "linear")
-        ax.set_title(f"$\\bf{{{panel}}}$   {title}", loc="left")
+        heading(ax, panel, title)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("layer $l$")
     axes[0].set_ylabel(r"$\mathrm{E}\,h_l^2$")
@@ -49,27 +54,24 @@ def plot_signals(seen: pd.DataFrame) -> Figure:
     return fig
 
 
-def plot_training(held: Contest, chance: float) -> Figure:
+def plot_training(curves: pd.DataFrame, chance: float) -> Figure:
     """Draw the training loss under each scheme.
 
     Parameters
     ----------
-    held : Contest
-        Its schemes are drawn, each seed thin and the median thick.
+    curves : DataFrame
+        Columns scheme, seed, step and loss.
     chance : float
         Loss (nats) of a network that knows nothing.
     """
     fig, ax = plt.subplots(figsize=(COLUMN, 2.2), layout="constrained")
-    for scheme, losses in held.losses.items():
+    training_axis(ax, chance, log=False, top=1.3)
+    for scheme, part in curves.groupby("scheme", sort=False):
         color = _look_of(scheme)["color"]
-        smooth = pd.DataFrame(losses).rolling(SMOOTH, min_periods=1).mean()
-        steps = smooth.index + 1
-        ax.plot(steps, smooth, color=color, linewidth=0.4, alpha=0.6)
-        ax.plot(steps, smooth.median(axis=1), color=color, linewidth=2)
-        text = scheme.removesuffix("_normal")
-        direct_label(ax, text, (steps[-1], smooth.median(axis=1).iloc[-1]), color=color)
-    reference_line(ax, chance)
-    ax.set(xlabel="step", ylabel="training loss (nats)", ylim=(0, None))
+        median = draw_seeds(ax, part, color=color)
+        end = median.index[-1], median.iloc[-1]
+        direct_label(ax, scheme.removesuffix("_normal"), end, color=color)
+    ax.set_ylabel("training loss (nats)")
     return fig
 
 

@@ -6,14 +6,17 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 
 from initlib.lab.figures import (
     PAGE,
     direct_label,
+    draw_seeds,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
+    training_axis,
 )
 
 LEAST_ERROR = (
@@ -65,8 +68,8 @@ def plot_lecun(
     _draw_errors(axes[1], errors)
     _draw_losses(axes[2], curves, chance)
     words = "Pre-activations, scaled tanh", "Gradient", "Training on MNIST"
-    for letter, ax, heading in zip("abc", axes, words, strict=True):
-        _heading(ax, letter, heading)
+    for letter, ax, text in zip("abc", axes, words, strict=True):
+        heading(ax, letter, text)
     return fig
 
 
@@ -108,16 +111,10 @@ def _draw_layers(ax: Axes, part: pd.DataFrame, look: dict) -> None:
 
 
 def _draw_losses(ax: Axes, curves: pd.DataFrame, chance: float) -> None:
-    reference_line(ax, chance)
+    training_axis(ax, chance)
     for activation, part in curves[curves.step >= FIRST_STEP].groupby("activation"):
-        color = ACTIVATIONS[activation][1]["color"]
-        for _, one in part.groupby("seed"):
-            ax.plot(one.step, one.loss, color=color, linewidth=0.4, alpha=0.4)
-        median = part.groupby("step").loss.median()
-        ax.plot(median.index, median, color=color, linewidth=1.8)
-    ax.set(xscale="log", ylim=(0, 1.25 * chance), xlabel="step", ylabel="training loss (nats)")
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
+        draw_seeds(ax, part, color=ACTIVATIONS[activation][1]["color"])
+    ax.set_ylabel("training loss (nats)")
 
 
 def plot_selu(
@@ -159,8 +156,8 @@ def plot_selu(
         ax.set_yscale("log")
         ax.set_ylabel(label)
     words = "Mean and variance", "Signal", "Gradient"
-    for letter, ax, heading in zip("abc", axes, words, strict=True):
-        _heading(ax, letter, heading)
+    for letter, ax, text in zip("abc", axes, words, strict=True):
+        heading(ax, letter, text)
     return fig
 
 
@@ -177,7 +174,3 @@ def _draw_portrait(ax: Axes, portrait: pd.DataFrame, moments: pd.DataFrame, stop
     ax.set(yscale="log", xlim=(-1.2, 1.8), ylim=(0.015, 20))
     ax.set_xlabel("mean of $h_l$")
     ax.set_ylabel("variance of $h_l$")
-
-
-def _heading(ax: Axes, letter: str, text: str) -> None:
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")

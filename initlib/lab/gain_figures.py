@@ -9,9 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from initlib.gains import GainReport
-from initlib.lab.figures import PAGE, direct_label, points_with_interval, reference_line
+from initlib.lab.figures import (
+    INLINE,
+    PAGE,
+    direct_label,
+    heading,
+    points_with_interval,
+    reference_line,
+)
 from initlib.lab.looks import THEORY
-from initlib.lab.orthogonal_figures import INLINE, heading
 
 __all__ = ["plot_depth", "plot_gains"]
 

@@ -12,14 +12,15 @@ from matplotlib.ticker import NullLocator
 from initlib.lab.adding import BASELINE, WINDOW
 from initlib.lab.contest import Contest
 from initlib.lab.figures import (
+    INLINE,
     PAGE,
     direct_label,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
 )
 from initlib.lab.looks import THEORY
-from initlib.lab.orthogonal_figures import INLINE, heading
 from initlib.lab.plateaus import smooth
 
 __all__ = ["plot_adding", "plot_kept", "plot_signs"]

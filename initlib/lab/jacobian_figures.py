@@ -9,13 +9,15 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from initlib.lab.estimates import estimate
 from initlib.lab.figures import (
     COLUMN,
+    INLINE,
     PAGE,
     direct_label,
+    heading,
     points_with_interval,
     reference_line,
 )
 from initlib.lab.looks import THEORY
-from initlib.lab.orthogonal_figures import INLINE, LOOKS, heading
+from initlib.lab.orthogonal_figures import LOOKS
 
 __all__ = ["plot_breakdown", "plot_jacobians", "plot_race"]
 

@@ -1,4 +1,4 @@
-"""How figures look: the style, one colour and marker for each scheme, and three ways to draw."""
+"""How figures look: the style, one colour and marker for each scheme, and the ways to draw."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 STYLE = Path(__file__).with_name("initlib.mplstyle")
 COLUMN, PAGE = 3.4, 6.8  # widths in inches: one column of a paper, and two
 THEORY = "#444444"
+INLINE = 100  # dots per inch in a notebook; files have the style's
 
 
 class SchemeStyle(NamedTuple):
@@ -152,3 +155,54 @@ def reference_line(ax: Axes, y: float, text: str = "", **kwargs) -> None:
         ax.annotate(
             text, xytext=(3, 2), textcoords="offset points", fontsize=7, color=THEORY, **position
         )
+
+
+def heading(ax: Axes, letter: str, text: str) -> None:
+    """Write the letter of a panel and what it shows above it."""
+    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")
+
+
+def training_axis(ax: Axes, chance: float, *, log: bool = True, top: float = 1.2) -> None:
+    """Prepare a panel for training losses by step, with the loss of chance dotted.
+
+    Parameters
+    ----------
+    ax : Axes
+        What to prepare.
+    chance : float
+        Loss (nats) of a network that knows nothing.
+    log : bool
+        Whether steps are on a logarithmic axis.
+    top : float
+        The upper end of the losses, over chance.
+    """
+    reference_line(ax, chance)
+    ax.set(ylim=(0, top * chance), xlabel="step")
+    if log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def draw_seeds(ax: Axes, curves: pd.DataFrame, *, color: str, linestyle: str = "-") -> pd.Series:
+    """Draw training losses: every seed thin, their median thick.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    curves : DataFrame
+        Columns seed, step and loss.
+    color, linestyle : str
+        Of the lines; the style is the median's.
+
+    Returns
+    -------
+    Series
+        The median loss by step, to write a label at.
+    """
+    for _, one in curves.groupby("seed"):
+        ax.plot(one.step, one.loss, color=color, linewidth=0.4, alpha=0.4)
+    median = curves.groupby("step").loss.median()
+    ax.plot(median.index, median, color=color, linewidth=1.8, linestyle=linestyle)
+    return median

@@ -12,6 +12,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from initlib.lab.figures import (
     PAGE,
     direct_label,
+    heading,
     points_with_interval,
     scheme_style,
 )
@@ -189,8 +190,3 @@ def whole_ticks(last: int) -> list[int]:
     """Return ticks for layers or steps, the first one among them."""
     step = 5 if last > 8 else 2
     return [1, *range(step, int(last) + 1, step)]
-
-
-def heading(ax: Axes, letter: str, words: str) -> None:
-    """Write the letter and the words above a panel."""
-    ax.set_title(rf"$\bf{{{letter}}}$  {words}", loc="left")

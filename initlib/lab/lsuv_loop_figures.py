@@ -7,8 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from initlib.lab.figures import PAGE, direct_label, points_with_interval
-from initlib.lab.lsuv_figures import ACTIVATIONS, NAMES, RULES, heading, whole_ticks
+from initlib.lab.figures import (
+    PAGE,
+    direct_label,
+    heading,
+    points_with_interval,
+)
+from initlib.lab.lsuv_figures import ACTIVATIONS, NAMES, RULES, whole_ticks
 
 
 def plot_passes(counts: pd.DataFrame, loops: pd.DataFrame, unseen: pd.DataFrame) -> Figure:

@@ -10,14 +10,15 @@ from scipy.special import ndtri
 from initlib.finite_width import log_length
 from initlib.lab.estimates import estimate
 from initlib.lab.figures import (
+    INLINE,
     PAGE,
     direct_label,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
 )
 from initlib.lab.looks import THEORY
-from initlib.lab.orthogonal_figures import INLINE, heading
 
 __all__ = ["plot_lengths", "plot_starts"]
 

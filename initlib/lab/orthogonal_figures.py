@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from initlib.lab.figures import (
+    INLINE,
     PAGE,
     direct_label,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
@@ -26,7 +28,6 @@ GAUSSIAN = scheme_style("lecun")
 LOOKS = {"orthogonal": ORTHOGONAL, "gaussian": GAUSSIAN}
 OTHER_SIGN = "#D55E00"
 RAW = "#666666"
-INLINE = 100  # dots per inch in the notebook, whose size is limited; files have their own
 
 
 def plot_depths(raced: pd.DataFrame, curves: pd.DataFrame, largest: float) -> Figure:
@@ -216,8 +217,3 @@ def _draw_trap(ax: Axes, trap: pd.DataFrame) -> None:
 def _ticks(axis: Axis, values) -> None:
     axis.set_ticks(values, [f"{value:g}" for value in values])
     axis.set_minor_locator(NullLocator())
-
-
-def heading(ax: Axes, letter: str, text: str) -> None:
-    """Write a panel's letter and what it shows above it."""
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")

@@ -8,8 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from initlib.lab.figures import PAGE, direct_label
-from initlib.lab.orthogonal_figures import INLINE
+from initlib.lab.figures import (
+    INLINE,
+    PAGE,
+    direct_label,
+)
 from initlib.phase import PhaseDiagram
 
 __all__ = ["plot_phases"]

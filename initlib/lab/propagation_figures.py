@@ -12,6 +12,7 @@ from initlib.lab.figures import (
     COLUMN,
     PAGE,
     direct_label,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
@@ -71,7 +72,7 @@ def plot_fans(measured: pd.DataFrame, theory: pd.DataFrame) -> Figure:
         part = measured[measured.direction == direction]
         lines = theory[theory.direction == direction]
         _draw_gains(*column, part, lines, "rule", RULE_LOOKS)
-        _heading(column[0], letter, headings[direction])
+        heading(column[0], letter, headings[direction])
         _shape_axis(column[1], measured)
     _name_rules(*axes[0])
     axes[0, 0].set_ylabel("gain of mean square")
@@ -153,7 +154,7 @@ def plot_spread(draws: pd.DataFrame, coverage: float = 0.99) -> Figure:
         _draw_law(ax, part, a, coverage, color)
         _draw_draws(ax, part, color)
         layer = {1: "linear", 0: "ReLU"}[a]
-        _heading(ax, letter, f"{RULES[rule]}, {layer}")
+        heading(ax, letter, f"{RULES[rule]}, {layer}")
         ax.set_xlabel(r"units in the layer, $n_\mathrm{out}$")
     widths = sorted(draws.n_out.unique())
     axes[0].set(xscale="log", yscale="log", ylim=SINGLE_GAINS, ylabel="forward gain of one draw")
@@ -217,7 +218,3 @@ def plot_broken(measured: pd.DataFrame, theory: pd.DataFrame) -> Figure:
     axes[1].set_ylabel("off theory (%)")
     _shape_axis(axes[1], measured)
     return fig
-
-
-def _heading(ax: Axes, letter: str, text: str) -> None:
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")

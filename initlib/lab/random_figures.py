@@ -12,9 +12,12 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from initlib.lab.figures import (
     PAGE,
     direct_label,
+    draw_seeds,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
+    training_axis,
 )
 
 FIRST_STEP = 5  # before it, losses aren't averaged over enough steps to be smooth
@@ -64,8 +67,8 @@ def plot_scale(
     _draw_steps(axes[2], steps)
     axes[2].set_ylabel(f"steps to loss {level:g}")
     words = "Signal by depth", "Gain of a layer by width", "Training on MNIST"
-    for letter, ax, heading in zip("abc", axes, words, strict=True):
-        _heading(ax, letter, heading)
+    for letter, ax, text in zip("abc", axes, words, strict=True):
+        heading(ax, letter, text)
     return fig
 
 
@@ -168,26 +171,20 @@ def plot_default(layers: pd.DataFrame, curves: pd.DataFrame, chance: float) -> F
     axes[1].set_ylabel("share that the input decides")
     _draw_losses(axes[2], curves, chance)
     words = "Pre-activations", "What they say of the input", "Training on MNIST"
-    for letter, ax, heading in zip("abc", axes, words, strict=True):
-        _heading(ax, letter, heading)
+    for letter, ax, text in zip("abc", axes, words, strict=True):
+        heading(ax, letter, text)
     return fig
 
 
 def _draw_losses(ax: Axes, curves: pd.DataFrame, chance: float) -> None:
-    reference_line(ax, chance)
+    training_axis(ax, chance, log=False)
     for start, (words, look) in STARTS.items():
         part = curves[(curves.start == start) & (curves.step >= FIRST_STEP)]
-        for _, one in part.groupby("seed"):
-            ax.plot(one.step, one.loss, color=look["color"], linewidth=0.4, alpha=0.3)
-        median = part.groupby("step").loss.median()
-        style = look["linestyle"]
-        width = 1.2 if style == "--" else 1.8
-        ax.plot(median.index, median, color=look["color"], linestyle=style, linewidth=width)
+        median = draw_seeds(ax, part, color=look["color"], linestyle=look["linestyle"])
         level = {"he": 0.33, "default": 0.75, "no bias": 0.45}[start] * chance
         at = median.index[median < level].min()
         direct_label(ax, words, (at, level), offset=(10, 7), color=look["color"])
-    ax.set(ylim=(0, 1.2 * chance), xlim=(0, curves.step.max()), xlabel="step")
-    ax.set_ylabel("training loss (nats)")
+    ax.set(xlim=(0, curves.step.max()), ylabel="training loss (nats)")
 
 
 def plot_law(kurtosis: pd.DataFrame, differences: pd.DataFrame, margin: float) -> Figure:
@@ -222,8 +219,8 @@ def plot_law(kurtosis: pd.DataFrame, differences: pd.DataFrame, margin: float) -
     sums.set_xticks(counts, counts)
     sums.xaxis.set_minor_locator(NullLocator())
     _draw_differences(training, differences, margin)
-    _heading(sums, "a", "A unit forgets the law of its weights")
-    _heading(training, "b", "Uniform against normal, MNIST")
+    heading(sums, "a", "A unit forgets the law of its weights")
+    heading(training, "b", "Uniform against normal, MNIST")
     return fig
 
 
@@ -244,7 +241,3 @@ def _draw_differences(ax: Axes, differences: pd.DataFrame, margin: float) -> Non
     ticks = (0.5, 0.67, 0.8, 1, 1.25, 1.5, 2)
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.yaxis.set_minor_locator(NullLocator())
-
-
-def _heading(ax: Axes, letter: str, text: str) -> None:
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")

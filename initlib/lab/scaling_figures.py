@@ -5,14 +5,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from initlib.lab.figures import (
     PAGE,
     direct_label,
+    draw_seeds,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
+    training_axis,
 )
 
 FIRST_STEP = 5  # before it, losses aren't yet averaged over enough steps to be smooth
@@ -80,11 +83,11 @@ def plot_map(measured: pd.DataFrame, theory: pd.DataFrame) -> Figure:
         axis.set_minor_locator(NullLocator())
     ax.set_xlabel(r"forward gain $g_f$ (mean square, output over input)")
     ax.set_ylabel(r"backward gain $g_b$ (mean square, input over output)")
-    _heading(ax, "a", "Every scheme, in linear layers of nine shapes")
+    heading(ax, "a", "Every scheme, in linear layers of nine shapes")
     for letter, row, direction in zip("bc", (0, 1), ("forward", "backward"), strict=True):
         strip = fig.add_subplot(grid[row, 1])
         _draw_residuals(strip, measured[measured.direction == direction])
-        _heading(strip, letter, f"{direction.capitalize()} gain")
+        heading(strip, letter, f"{direction.capitalize()} gain")
     strip.set_xlabel("off theory (standard errors)")
     return fig
 
@@ -163,7 +166,7 @@ def plot_modes(signals: pd.DataFrame, curves: pd.DataFrame, level: float, chance
     fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.35))
     headings = "Signal at the start", "Gradient at the start", "Training on MNIST"
     for letter, ax, words in zip("abc", axes, headings, strict=True):
-        _heading(ax, letter, words)
+        heading(ax, letter, words)
     for ax, quantity in zip(axes, ("second", "weight"), strict=False):
         for mode, part in signals[signals.quantity == quantity].groupby("mode"):
             look = {k: v for k, v in LOOKS[MODES[mode][0]].items() if k != "markersize"}
@@ -186,19 +189,8 @@ def plot_modes(signals: pd.DataFrame, curves: pd.DataFrame, level: float, chance
 
 
 def _draw_losses(ax: Axes, curves: pd.DataFrame, level: float, chance: float) -> None:
-    reference_line(ax, chance)
+    training_axis(ax, chance)
     reference_line(ax, level, f"loss {level:g}")
     for mode, part in curves[curves.step >= FIRST_STEP].groupby("mode"):
-        color = LOOKS[MODES[mode][0]]["color"]
-        for _, one in part.groupby("seed"):
-            ax.plot(one.step, one.loss, color=color, linewidth=0.4, alpha=0.4)
-        median = part.groupby("step").loss.median()
-        ax.plot(median.index, median, color=color, linewidth=1.8)
-    ax.set(xscale="log", ylim=(0, 1.2 * chance), xlabel="step")
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
+        draw_seeds(ax, part, color=LOOKS[MODES[mode][0]]["color"])
     ax.set_ylabel("training loss (nats)")
-
-
-def _heading(ax: Axes, letter: str, text: str) -> None:
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")

@@ -12,6 +12,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from initlib.lab.figures import (
     PAGE,
     direct_label,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
@@ -75,7 +76,7 @@ def plot_units(sizes: pd.DataFrame, tails: pd.DataFrame, cosines: pd.DataFrame) 
         ax.xaxis.set_minor_locator(NullLocator())
     words = "Units differ in size", "Heavier tails, or not", "No less alike on average"
     for letter, ax, text in zip("abc", (left, middle, right), words, strict=True):
-        _heading(ax, letter, text)
+        heading(ax, letter, text)
     return fig
 
 
@@ -138,7 +139,7 @@ def plot_orientation(counts: pd.DataFrame, shares: pd.DataFrame, k: int) -> Figu
     _draw_unread(axes[2], shares)
     words = "What a unit reads", "What an input feeds", "Inputs that nobody reads"
     for letter, ax, text in zip("abc", axes, words, strict=True):
-        _heading(ax, letter, text)
+        heading(ax, letter, text)
     return fig
 
 
@@ -154,7 +155,3 @@ def _draw_unread(ax: Axes, shares: pd.DataFrame) -> None:
     ax.set_xticks(ticks, ticks)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-
-
-def _heading(ax: Axes, letter: str, text: str) -> None:
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")

@@ -8,15 +8,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from initlib.lab.figures import (
     PAGE,
     direct_label,
+    draw_seeds,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
+    training_axis,
 )
 
 FIRST_STEP = 5  # before it, losses aren't averaged over enough steps to be smooth
@@ -83,7 +86,7 @@ def plot_steps(unit: dict[str, Tensor], shares: pd.DataFrame, levels: Sequence[f
         ax.spines[["top", "right"]].set_visible(True)
         ax.set_xlabel(name)
     fig.colorbar(image, ax=axes[:3], label="size of a weight", shrink=0.75, extend="both")
-    _heading(axes[0], "a", "The weights of one unit onto the pixels")
+    heading(axes[0], "a", "The weights of one unit onto the pixels")
     ax = axes[3]
     for inputs, part in shares.groupby("inputs", sort=False):
         marker, words, offset = INPUTS[inputs]
@@ -99,7 +102,7 @@ def plot_steps(unit: dict[str, Tensor], shares: pd.DataFrame, levels: Sequence[f
     ax.set(xlim=(-0.2, 1.1 * shares.step.max()), ylim=(0, 1.04), xlabel="step")
     ax.set_ylabel("weights that aren't zero")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    _heading(ax, "b", "All units")
+    heading(ax, "b", "All units")
     return fig
 
 
@@ -134,30 +137,19 @@ def plot_training(errors: pd.DataFrame, curves: dict[str, pd.DataFrame], chance:
     axes[0].set(yscale="log", xlabel="layer $l$", ylabel=r"$\Vert\partial f/\partial z_l\Vert^2$")
     axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for ax, (activation, table) in zip(axes[1:], curves.items(), strict=True):
-        reference_line(ax, chance)
+        training_axis(ax, chance)
         for arm, part in table[table.step >= FIRST_STEP].groupby("arm", sort=False):
             _draw_losses(ax, part, ARMS[arm], *NAMES[activation][arm])
-        ax.set(xscale="log", ylim=(0, 1.2 * chance), xlabel="step")
-        ax.xaxis.set_major_formatter(ScalarFormatter())
-        ax.xaxis.set_minor_formatter(NullFormatter())
     axes[1].set_ylabel("training loss (nats)")
     words = "Gradients, logistic", "Training, logistic", "Training, tanh"
     for letter, ax, text in zip("abc", axes, words, strict=True):
-        _heading(ax, letter, text)
+        heading(ax, letter, text)
     return fig
 
 
 def _draw_losses(
     ax: Axes, part: pd.DataFrame, look: dict, words: str, level: float, offset
 ) -> None:
-    color = look["color"]
-    for _, one in part.groupby("seed"):
-        ax.plot(one.step, one.loss, color=color, linewidth=0.4, alpha=0.3)
-    median = part.groupby("step").loss.median()
-    ax.plot(median.index, median, color=color, linewidth=1.6, linestyle=look["linestyle"])
+    median = draw_seeds(ax, part, color=look["color"], linestyle=look["linestyle"])
     at = median.index[median <= level].min() if (median <= level).any() else median.index[-1]
-    direct_label(ax, words, (at, median[at]), offset=offset, color=color)
-
-
-def _heading(ax: Axes, letter: str, text: str) -> None:
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")
+    direct_label(ax, words, (at, median[at]), offset=offset, color=look["color"])

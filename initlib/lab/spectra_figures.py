@@ -7,9 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from initlib.lab.estimates import estimate
-from initlib.lab.figures import PAGE, direct_label, points_with_interval
+from initlib.lab.figures import (
+    INLINE,
+    PAGE,
+    direct_label,
+    heading,
+    points_with_interval,
+)
 from initlib.lab.looks import THEORY
-from initlib.lab.orthogonal_figures import GAUSSIAN, INLINE, LOOKS, ORTHOGONAL, heading
+from initlib.lab.orthogonal_figures import GAUSSIAN, LOOKS, ORTHOGONAL
 from initlib.lab.singular_values import CASES, conv_law, fourth_moments
 from initlib.spectra import product_law
 

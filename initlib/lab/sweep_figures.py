@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from initlib.lab.figures import heading
 from initlib.lab.gain_law import log_gain
 from initlib.lab.looks import (
     PAGE,
@@ -50,7 +51,7 @@ def plot_sweep(cells: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         ax.set(ylabel=label, xlabel="depth / width, $L/n$")
     _plot_scores(axes[2], runs)
     for ax, letter, title in zip(axes, "abc", ("Mean", "Spread", "Seeds"), strict=True):
-        ax.set_title(f"$\\bf{{{letter}}}$   {title}", loc="left")
+        heading(ax, letter, title)
     return fig
 
 

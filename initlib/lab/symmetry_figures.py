@@ -16,6 +16,7 @@ from initlib.lab.figures import (
     COLUMN,
     PAGE,
     direct_label,
+    heading,
     scheme_style,
 )
 
@@ -66,7 +67,7 @@ def plot_breaking(curves: pd.DataFrame, waits: pd.DataFrame, broken: float) -> F
     _draw_waits(wait, waits)
     titles = "Training loss (nats)", "Spread, by noise", "Wait, by noise"
     for letter, ax, text in zip("abc", fig.axes, titles, strict=True):
-        ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")
+        heading(ax, letter, text)
     for ax in (loss, spread):
         ax.set_xlabel("step")
     return fig

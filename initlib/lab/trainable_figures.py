@@ -9,9 +9,15 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from initlib.lab.figures import COLUMN, PAGE, direct_label, points_with_interval
+from initlib.lab.figures import (
+    COLUMN,
+    INLINE,
+    PAGE,
+    direct_label,
+    heading,
+    points_with_interval,
+)
 from initlib.lab.looks import THEORY
-from initlib.lab.orthogonal_figures import INLINE, heading
 
 __all__ = ["plot_edges", "plot_maps"]
 

@@ -13,15 +13,17 @@ from matplotlib.ticker import (
     MaxNLocator,
     NullFormatter,
     NullLocator,
-    ScalarFormatter,
 )
 
 from initlib.lab.figures import (
     PAGE,
     direct_label,
+    draw_seeds,
+    heading,
     points_with_interval,
     reference_line,
     scheme_style,
+    training_axis,
 )
 
 FIRST_STEP = 5  # before it, losses aren't yet averaged over enough steps to be smooth
@@ -156,23 +158,11 @@ def plot_training(
 
 
 def _draw_losses(ax: Axes, curves: pd.DataFrame, level: float, chance: float) -> None:
-    reference_line(ax, chance)
+    training_axis(ax, chance, top=1.3)
     reference_line(ax, level, f"loss {level:g}")
     for scheme, part in curves[curves.step >= FIRST_STEP].groupby("scheme"):
         look, words, height, offset, across = ARMS[scheme]
-        color = look["color"]
-        for _, one in part.groupby("seed"):
-            ax.plot(one.step, one.loss, color=color, linewidth=0.4, alpha=0.4)
-        median = part.groupby("step").loss.median()
-        ax.plot(median.index, median, color=color, linewidth=1.8)
+        median = draw_seeds(ax, part, color=look["color"])
         below = median.index[median < height]
         spot = (below[0], height) if len(below) else (median.index[-1], median.iloc[-1])
-        direct_label(ax, words, spot, offset=offset, color=color, ha=across)
-    ax.set(xscale="log", ylim=(0, 1.3 * chance), xlabel="step")
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-def heading(ax: Axes, letter: str, text: str) -> None:
-    """Write the letter of a panel and its title."""
-    ax.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")
+        direct_label(ax, words, spot, offset=offset, color=look["color"], ha=across)

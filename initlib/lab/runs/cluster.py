@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import yaml
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_worker
 from distributed.scheduler import KilledWorker
 
 from initlib.lab.runs.attempt import now
@@ -110,7 +110,7 @@ class Cluster(AbstractContextManager):
         started = {**run.describe(), **settings.provenance, "started": now()}
         try:
             scratch = folder.begin({**started, "state": "running"})
-            future = self._pool.submit(run_request, write_request(run, settings, self._inputs))
+            future = self._pool.submit(_on_worker, write_request(run, settings, self._inputs))
             answer = self._wait(future, kernels)
             record = {**started, **answer["record"]}
             put_files(answer["files"], folder, scratch)
@@ -145,6 +145,11 @@ class Cluster(AbstractContextManager):
                 seen = time.monotonic()
             elif time.monotonic() - seen > GRACE_SECONDS:
                 raise _Gone("the scheduler of the cluster is gone")
+
+
+def _on_worker(request: str) -> Answer:
+    """Execute a run with the threads that its worker was given: others may share the machine."""
+    return run_request(request, threads=get_worker().state.nthreads)
 
 
 class _Gone(Exception):

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from initlib.lab.runs.inputs import Inputs, read_inputs
 from initlib.lab.runs.notebook import read_notebook
 from initlib.lab.runs.plan import Run
-from initlib.lab.runs.settings import Settings
+from initlib.lab.runs.settings import Settings, cores
 from initlib.lab.runs.store import OWN, SAFE, Record, RunFolder
 
 MATTERS = ("python", "numpy", "torch")  # versions that the key of a run is made of
@@ -45,13 +45,15 @@ def write_request(run: Run, settings: Settings, inputs: Inputs) -> str:
     return json.dumps(content | {"provenance": dict(settings.provenance), "needed": needed})
 
 
-def run_request(request: str) -> Answer:
+def run_request(request: str, threads: int) -> Answer:
     """Execute a run here, in a folder that is gone afterwards, and return all that it left.
 
     Parameters
     ----------
     request : str
         From `write_request`.
+    threads : int
+        For its kernel.
 
     Returns
     -------
@@ -68,7 +70,12 @@ def run_request(request: str) -> Answer:
     refusal = _refusal(asked)
     if refusal:
         return {"record": {**told, "state": "failed", "error": refusal}, "files": {}}
-    settings = Settings(paths.ROOT, 1, False, 0, asked["cell_timeout"], asked["provenance"])
+    settings = Settings(
+        root=paths.ROOT,
+        workers=max(1, cores() // threads),
+        cell_timeout=asked["cell_timeout"],
+        provenance=asked["provenance"],
+    )
     with tempfile.TemporaryDirectory(prefix="initlib-run-") as place:
         path = Path(place) / f"{asked['notebook']}.ipynb"
         path.write_text(asked["text"], encoding="utf-8")
