@@ -26,6 +26,21 @@ def test_each_scheme_runs_at_the_rate_that_began_first():
     assert not set(held.tried.seed) & set(held.results.seed)
 
 
+def test_a_scheme_can_be_given_the_rate_of_another():
+    schemes = {"he": {"scheme": "he_normal"}, "alike": {"scheme": "he_uniform", "rate_of": "he"}}
+    held = contest(DATA, schemes, rates=[1e-4, 0.05], replicas=2, **OPTIONS)
+    assert set(held.tried.scheme) == {"he"}
+    assert (held.results.lr == 0.05).all()
+    assert set(held.results.scheme) == {"he", "alike"}
+    with pytest.raises(ValueError, match="rate_of is 'alike'; the earlier schemes are he"):
+        contest(
+            DATA,
+            schemes | {"alike": {"scheme": "he_uniform", "rate_of": "alike"}},
+            rates=[0.05],
+            **OPTIONS,
+        )
+
+
 def test_replicas_are_the_networks_that_train_alone():
     held = contest(DATA, {"he": {"scheme": "he_normal"}}, rates=[0.05], replicas=2, **OPTIONS)
     arms = [Arm("he_normal", 0.05, seed) for seed in (3000, 3001)]

@@ -20,7 +20,8 @@ class Contest(NamedTuple):
     Attributes
     ----------
     tried
-        A row for each scheme, learning rate and trial seed, with the column chosen.
+        A row for each scheme that chose a rate, learning rate and trial seed, with the column
+        chosen.
     results
         A row for each scheme and seed, at the chosen rate: see `outcomes`.
     losses
@@ -55,7 +56,8 @@ def contest(
         The data.
     schemes
         For each name its scheme, and options that it doesn't share: ``{"scheme": "he_normal",
-        "activation": "tanh"}``.
+        "activation": "tanh"}``. The option rate_of names an earlier scheme, whose rate this one is
+        given: two that are said to be alike need one rate, or the choice is compared with them.
     seed
         Of everything random here.
     replicas
@@ -77,26 +79,36 @@ def contest(
     >>> bool((log_steps(both, "small") > log_steps(both, "he")).all())
     True
     """
-    tried, results, losses = [], [], {}
+    tried, results, losses, best = [], [], {}, {}
     numbers = [1000 * seed + i for i in range(replicas)]
     trial_numbers = [1000 * seed + 500 + i for i in range(trials)]
     for name, own in schemes.items():
-        scheme, rates, rest = _split(options | dict(own))
+        scheme, rates, rest = _split(options | dict(own), best)
 
         def run(lrs: Sequence[float], seeds: Sequence[int], scheme=scheme, rest=rest) -> Trained:
             return train(data, [Arm(scheme, lr, i) for lr in lrs for i in seeds], **rest)
 
-        rows = outcomes(run(rates, trial_numbers), level, plateau).assign(scheme=name, depth=0)
-        tried.append(choose_rates(rows).drop(columns="depth"))
-        best = tried[-1].lr[tried[-1].chosen].iloc[0]
-        trained = run([best], numbers)
+        if "rate_of" not in own:
+            rows = outcomes(run(rates, trial_numbers), level, plateau).assign(scheme=name, depth=0)
+            tried.append(choose_rates(rows).drop(columns="depth"))
+            rates = [tried[-1].lr[tried[-1].chosen].iloc[0]]
+        best[name] = rates[0]
+        trained = run(rates, numbers)
         results.append(outcomes(trained, level, plateau).assign(scheme=name))
         losses[name] = trained.losses
     tables = (pd.concat(part, ignore_index=True) for part in (tried, results))
     return Contest(*tables, losses)
 
 
-def _split(options: dict[str, Any]) -> tuple[Any, Sequence[float], dict[str, Any]]:
+def _split(
+    options: dict[str, Any], best: Mapping[str, float]
+) -> tuple[Any, Sequence[float], dict[str, Any]]:
+    if "rate_of" in options:
+        leader = options.pop("rate_of")
+        if leader not in best:
+            earlier = ", ".join(best) or "none"
+            raise ValueError(f"rate_of is {leader!r}; the earlier schemes are {earlier}")
+        options["rates"] = [best[leader]]
     missing = [name for name in ("scheme", "rates", "hidden", "steps") if name not in options]
     if missing:
         raise ValueError(f"a scheme needs {', '.join(missing)}; got {', '.join(options)}")
