@@ -7,7 +7,7 @@ PIP := pip --disable-pip-version-check install --quiet
 NOTEBOOKS := notebooks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce quick test lint unit nbval site lab bench figures lock clean
+.PHONY: help setup reproduce quick test lint unit nbval site lab labcheck bench figures lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ site: $(READY) ## Write notebooks, gallery and ledger as a website into site/
 	$(BIN)/initlib site
 
 lab: $(READY) ## Open JupyterLab on notebooks/
-	$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS)
+	$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS) --ip=127.0.0.1
+
+labcheck: $(READY) ## Open and run every notebook in JupyterLab, by its menus, in a headless Chromium
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v --every-notebook tests/test_jupyterlab.py
 
 bench: .venv-bench/ready ## Time initlib against torch and jax, as ratios
 	.venv-bench/bin/python -m benchmarks

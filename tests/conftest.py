@@ -13,6 +13,12 @@ from initlib.lab.figures import style
 mpl.use("agg")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-notebook", action="store_true", help="run all of them in JupyterLab, not two"
+    )
+
+
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A repository of its own, for commands in this process and in others."""
