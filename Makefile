@@ -31,7 +31,7 @@ unit: $(READY)
 
 nbval: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope -o filterwarnings= \
-		--nbval --nbval-current-env --nbval-cell-timeout=120 $(NOTEBOOKS)
+		-p tests.save_twice --nbval --nbval-current-env --nbval-cell-timeout=120 $(NOTEBOOKS)
 
 site: $(READY) ## Write notebooks, gallery and ledger as a website into site/
 	$(BIN)/initlib site

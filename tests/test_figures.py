@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import os
 import re
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import save_twice
+from matplotlib.lines import Line2D
 from PIL import Image
+from save_twice import twice
 
 from initlib.lab import figures, looks
 
@@ -239,3 +246,36 @@ def test_labels_stand_at_their_curves():
     label, reference = ax.texts
     assert (label.get_text(), label.xy) == ("He", (3, 1.0))
     assert (reference.get_text(), reference.xy) == ("theory", (0, 1.0))
+
+
+# ------------------------------------------------------------------------------- saved again
+
+
+class Restless(Line2D):
+    """An artist that looks different each time that it is drawn."""
+
+    def draw(self, renderer):
+        self.set_ydata(np.asarray(self.get_ydata()) * 0.9)
+        super().draw(renderer)
+
+
+@pytest.mark.parametrize(("artist", "differs"), [(Line2D, False), (Restless, True)])
+def test_a_figure_that_is_not_the_same_when_saved_again_is_an_error(tmp_path, artist, differs):
+    fig = draw()
+    fig.axes[0].add_line(artist([1, 2, 3], [1.0, 0.5, 0.2]))
+    fig.canvas.draw()
+    said = pytest.raises(AssertionError, match=rf"{ID}\.pdf") if differs else nullcontext()
+    with said:
+        twice(figures.save_figure)(fig, ID, folder=tmp_path, data=DATA, **TEXTS)
+    assert plt.get_fignums() == [fig.number]
+
+
+def test_kernels_save_twice_under_the_plugin(tmp_path, monkeypatch):
+    config = SimpleNamespace()
+    monkeypatch.setenv("IPYTHONDIR", "kept")
+    save_twice.pytest_configure(config)
+    [startup] = Path(os.environ["IPYTHONDIR"]).glob("profile_default/startup/*.py")
+    monkeypatch.setattr(figures, "save_figure", figures.save_figure)
+    exec(startup.read_text())
+    assert figures.save_figure.__qualname__.startswith("twice")
+    config.ipython.cleanup()

@@ -79,3 +79,10 @@ def test_a_published_record_is_true_to_its_files(sidecar):
     content |= {name: sidecar[name] for name in ("notebook", "parameters", "data")}
     assert sidecar["fingerprint"] == fingerprint_of(json.dumps(content, sort_keys=True))
     assert (FIGURES / f"{sidecar['id']}.svg").stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize("sidecar", citing.published(), ids=lambda sidecar: sidecar["id"])
+def test_a_published_figure_was_made_by_a_full_run_of_what_was_committed(sidecar):
+    assert sidecar["dirty"] is False, "commit, then 'initlib run NOTEBOOK --profile full --force'"
+    assert re.fullmatch("[0-9a-f]{40}", sidecar["commit"])
+    assert sidecar["profile"] == "full"
