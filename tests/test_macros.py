@@ -49,6 +49,13 @@ def test_every_value_and_error_has_a_macro(folder):
     }
 
 
+def test_a_comment_says_what_a_number_is_and_what_it_was_held_against(folder):
+    lines = export_tex(folder).splitlines()
+    at = lines.index("% 05-toy: toy-q. It is 1: 50 %")
+    assert lines[at + 1].startswith("% How it was decided: within")
+    assert "% 05-toy: toy-steps (steps)" in lines
+
+
 @pytest.mark.parametrize(
     ("value", "se", "text"),
     [

@@ -52,7 +52,7 @@ def export_tex(folder: str | Path = FIGURES) -> str:
     taken: dict[str, str] = {}
     for run in read_published(folder):
         for title, macros in _groups(run):
-            lines += ["", "% " + " ".join(title.split())]
+            lines += ["", *("% " + " ".join(line.split()) for line in title.splitlines())]
             for origin, name, text in macros:
                 if name in taken:
                     raise ValueError(
@@ -68,7 +68,10 @@ def _groups(run: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str, str
         id = f"{run['notebook']}: {claim['id']}"
         macros = list(_macros("claim", id, claim["id"], claim["measured"], claim["se"]))
         verdict = (f"the verdict of {id}", macro_name("claim", claim["id"]) + "Verdict")
-        yield f"{id}. {claim['sentence']}", [*macros, (*verdict, claim["verdict"])]
+        # A number beside its rule: what is a ratio, and what the logarithm of one, shows there.
+        sentence, rule = (" ".join(claim[part].split()) for part in ("sentence", "rule"))
+        title = f"{id}. {sentence}\nHow it was decided: {rule}."
+        yield title, [*macros, (*verdict, claim["verdict"])]
     for name, number in run["numbers"].items():
         id = f"{run['notebook']}: {name}"
         macros = list(_macros("number", id, name, number["value"], number["se"]))
