@@ -8,6 +8,8 @@ import re
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from initlib.lab.reports.spacing import space_as_tex
+
 # The converter forgets that a single letter is to be upright.
 UPRIGHT = re.compile(r"\\mathrm\s*(?:\{(\w)\}|(\w))")
 TAG = re.compile(r"\\tag\{([^}]*)\}")
@@ -35,7 +37,7 @@ def formula(latex: str, *, display: bool = False) -> str:
     """
     number = TAG.search(latex)
     plain = UPRIGHT.sub(lambda letter: rf"\text{{{letter[1] or letter[2]}}}", TAG.sub("", latex))
-    mathml = convert(plain.strip(), display="block" if display else "inline")
+    mathml = space_as_tex(convert(plain.strip(), display="block" if display else "inline"))
     if not display:
         return mathml
     tag = f'<span class="tag">({html.escape(number[1])})</span>' if number else ""
