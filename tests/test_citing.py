@@ -59,6 +59,30 @@ def test_bibtex_entry_names_the_run_that_made_it(folder):
     assert entry.count("{") == entry.count("}")
 
 
+@pytest.mark.parametrize(
+    ("caption", "title"),
+    [
+        ("Loss of networks of width 128. (a) First.", "Loss of networks of width 128"),
+        ("He et al. 2015 at rate 0.5, n = 8. Second.", "He et al. 2015 at rate 0.5, n = 8"),
+        ("All of it.", "All of it"),
+    ],
+)
+def test_the_title_of_an_entry_is_the_first_sentence(folder, caption, title):
+    other = json.dumps(SIDECAR | {"caption": caption})
+    (folder / "fig-he-depth.json").write_text(other, encoding="utf-8")
+    assert f"title = {{{{{title}}}}}," in citing.cite("fig-he-depth", "bibtex", folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("id", "message"), [("fig-he-../../x", "is no figure id"), ("fig-he-other", "is the record of")]
+)
+def test_a_record_under_the_name_of_another_is_refused(folder, id, message):
+    other = json.dumps(SIDECAR | {"id": id})
+    (folder / "fig-he-depth.json").write_text(other, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        citing.published(folder)
+
+
 def test_markdown_shows_the_figure_with_its_alt_text(folder):
     image, caption = citing.cite("fig-he-depth", "markdown", folder=folder).split("\n\n")
     assert image.startswith(r"![He trains; \[Xavier\] stalls.](<")

@@ -130,10 +130,17 @@ def published(folder: str | Path = FIGURES) -> list[dict[str, Any]]:
     ----------
     folder : str or Path
         Where the figures are.
+
+    Raises
+    ------
+    ValueError
+        When a sidecar is that of another figure than its name says.
     """
-    sidecars = [
-        json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("fig-*.json")
-    ]
+    sidecars = []
+    for path in Path(folder).glob("fig-*.json"):
+        sidecars.append(json.loads(path.read_text(encoding="utf-8")))
+        if check_id(sidecars[-1]["id"]) != path.stem:
+            raise ValueError(f"{path} is the record of {sidecars[-1]['id']}")
     return sorted(sidecars, key=lambda sidecar: (sidecar["notebook"] or "", sidecar["id"]))
 
 
@@ -234,7 +241,7 @@ _BLOCKS = {
 
 def _title(sidecar: dict[str, Any]) -> str:
     """The first sentence of the caption."""
-    return re.split(r"(?<=[^\d])\.\s", sidecar["caption"] + " ", maxsplit=1)[0].strip().rstrip(".")
+    return re.split(r"\.\s+(?=[A-Z(])", sidecar["caption"], maxsplit=1)[0].strip().rstrip(".")
 
 
 def _provenance(sidecar: dict[str, Any]) -> str:
