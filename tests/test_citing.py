@@ -92,7 +92,11 @@ def test_markdown_shows_the_figure_with_its_alt_text(folder):
 def test_html_is_well_formed_and_escaped(folder):
     figure = ET.fromstring(citing.cite("fig-he-depth", "html", folder=folder))
     assert figure.find("img").attrib["alt"] == SIDECAR["alt"]
-    assert figure.find("figcaption").text == CAPTION
+    caption = figure.find("figcaption")
+    assert caption.text == CAPTION.partition("$")[0]
+    [formula] = caption
+    assert formula.tag.endswith("}math")
+    assert formula.tail == CAPTION.rpartition("$")[2]
 
 
 @pytest.mark.parametrize(

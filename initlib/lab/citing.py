@@ -136,12 +136,12 @@ def published(folder: str | Path = FIGURES) -> list[dict[str, Any]]:
     ValueError
         When a sidecar is that of another figure than its name says.
     """
-    sidecars = []
-    for path in Path(folder).glob("fig-*.json"):
-        sidecars.append(json.loads(path.read_text(encoding="utf-8")))
-        if check_id(sidecars[-1]["id"]) != path.stem:
-            raise ValueError(f"{path} is the record of {sidecars[-1]['id']}")
-    return sorted(sidecars, key=lambda sidecar: (sidecar["notebook"] or "", sidecar["id"]))
+    paths = Path(folder).glob("fig-*.json")
+    sidecars = {path: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    for path, sidecar in sidecars.items():
+        if check_id(sidecar["id"]) != path.stem:
+            raise ValueError(f"{path} is the record of {sidecar['id']}")
+    return sorted(sidecars.values(), key=lambda record: (record["notebook"] or "", record["id"]))
 
 
 def cite(id: str, format: Format = "latex", *, folder: str | Path = FIGURES) -> str:
@@ -152,8 +152,8 @@ def cite(id: str, format: Format = "latex", *, folder: str | Path = FIGURES) -> 
     id : str
         The figure.
     format : {"latex", "bibtex", "markdown", "html"}
-        The language of the report. The LaTeX block needs graphicx and loads the figure by its full
-        path: it compiles on this machine; elsewhere, copy the PDF and shorten the path.
+        The language of the report. The figure is loaded by its full path, in LaTeX by graphicx:
+        on another machine, copy the file and shorten the path.
     folder : str or Path
         Where the figures are.
 
@@ -190,17 +190,15 @@ def _latex_block(sidecar: dict[str, Any], prefix: str) -> str:
     # The size it was drawn at, unless the page is narrower.
     size = rf"\ifdim\linewidth<{width}in\linewidth\else{width}in\fi"
     # detokenize takes a path with an underscore or a tilde as it is.
-    return "\n".join(
-        [
-            rf"\begin{{{environment}}}[tb]",
-            r"  \centering",
-            rf"  \includegraphics[width={size}]{{\detokenize{{{prefix}{sidecar['id']}.pdf}}}}",
-            rf"  \caption{{{latex(sidecar['caption'])}}}",
-            rf"  \label{{{sidecar['id']}}}",
-            rf"\end{{{environment}}}",
-            "",
-        ]
-    )
+    lines = [
+        rf"\begin{{{environment}}}[tb]",
+        r"  \centering",
+        rf"  \includegraphics[width={size}]{{\detokenize{{{prefix}{sidecar['id']}.pdf}}}}",
+        rf"  \caption{{{latex(sidecar['caption'])}}}",
+        rf"  \label{{{sidecar['id']}}}",
+        rf"\end{{{environment}}}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _bibtex_block(sidecar: dict[str, Any], prefix: str) -> str:
@@ -211,8 +209,8 @@ def _bibtex_block(sidecar: dict[str, Any], prefix: str) -> str:
         "howpublished": "initlib " + sidecar["versions"]["initlib"],
         "note": latex(f"Figure {sidecar['id']}, {_provenance(sidecar)}"),
     }
-    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    return "\n".join([f"@misc{{{sidecar['id']},", *lines, "}", ""])
+    lines = [f"  {name} = {{{value}}},\n" for name, value in fields.items() if value]
+    return f"@misc{{{sidecar['id']},\n{''.join(lines)}}}\n"
 
 
 def _markdown_block(sidecar: dict[str, Any], prefix: str) -> str:
@@ -222,11 +220,13 @@ def _markdown_block(sidecar: dict[str, Any], prefix: str) -> str:
 
 
 def _html_block(sidecar: dict[str, Any], prefix: str) -> str:
+    from initlib.lab.reports.markup import caption_html  # slow, and saving a figure doesn't need it
+
     source, alt = html.escape(f"{prefix}{sidecar['id']}.svg"), html.escape(sidecar["alt"])
     return (
         f'<figure id="{sidecar["id"]}">\n'
         f'  <img src="{source}" alt="{alt}" />\n'
-        f"  <figcaption>{html.escape(sidecar['caption'])}</figcaption>\n"
+        f"  <figcaption>{caption_html(sidecar['caption'])}</figcaption>\n"
         "</figure>\n"
     )
 
@@ -245,9 +245,6 @@ def _title(sidecar: dict[str, Any]) -> str:
 
 
 def _provenance(sidecar: dict[str, Any]) -> str:
-    known = {
-        "notebook": sidecar["notebook"],
-        "run": sidecar["key"],
-        "commit": (sidecar["commit"] or "")[:12],
-    }
+    known = {"notebook": sidecar["notebook"], "run": sidecar["key"]}
+    known["commit"] = (sidecar["commit"] or "")[:12]
     return ", ".join(f"{name} {value}" for name, value in known.items() if value)
