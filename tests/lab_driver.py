@@ -4,11 +4,12 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from initlib.lab.paths import NOTEBOOKS, ROOT
 
@@ -68,7 +69,7 @@ class Lab:
         options = [option.replace(str(NOTEBOOKS), str(copies)) for option in lab_command()]
         # The page offers its application to scripts; nothing else differs from what a reader gets.
         options += ["--no-browser", "--allow-root", "--LabApp.expose_app_in_browser=True"]
-        self._command = [shutil.which("jupyter"), *options]
+        self._command = [str(Path(sys.executable).with_name("jupyter")), *options]
 
     def __enter__(self):
         own = {"INITLIB_ROOT": ROOT, "INITLIB_RUN_DIR": self._folder / "run"}

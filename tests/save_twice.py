@@ -10,11 +10,16 @@ from pathlib import Path
 
 def pytest_configure(config):
     """Have each kernel run `install` before its first cell."""
-    config.ipython = tempfile.TemporaryDirectory(prefix="ipython-")
+    config.ipython = tempfile.TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
     startup = Path(config.ipython.name) / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "00.py").write_text(f"__import__('runpy').run_path({__file__!r})['install']()\n")
     os.environ["IPYTHONDIR"] = config.ipython.name
+
+
+def pytest_unconfigure(config):
+    """Take away what it has put there."""
+    config.ipython.cleanup()
 
 
 def install():

@@ -278,4 +278,5 @@ def test_kernels_save_twice_under_the_plugin(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "save_figure", figures.save_figure)
     exec(startup.read_text())
     assert figures.save_figure.__qualname__.startswith("twice")
-    config.ipython.cleanup()
+    save_twice.pytest_unconfigure(config)
+    assert not startup.exists()
