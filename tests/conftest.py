@@ -15,7 +15,7 @@ mpl.use("agg")
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--every-notebook", action="store_true", help="run all of them in JupyterLab, not two"
+        "--every-notebook", action="store_true", help="run all of them in JupyterLab, not one"
     )
 
 

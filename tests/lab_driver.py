@@ -22,7 +22,6 @@ STATE = f"""(() => {{
   const outputs = cells.flatMap(c => c.sharedModel.outputs);
   return {{
     counts: cells.map(c => c.executionCount),
-    filled: cells.filter(c => c.sharedModel.source.trim()).length,
     errors: outputs.filter(o => o.output_type == "error").map(o => `${{o.ename}}: ${{o.evalue}}`),
     stderr: outputs.filter(o => o.name == "stderr").map(o => String(o.text)),
     kernel: panel.sessionContext.session?.kernel?.status,

@@ -9,7 +9,7 @@ from lab_driver import Lab, open_notebook, run_all
 from initlib.lab.paths import NOTEBOOKS
 from initlib.lab.runs.notebook import find_notebooks
 
-SMALL = ["11-mean-field", "15-gains"]
+SMALL = ["01-variance-propagation"]
 
 
 def pytest_generate_tests(metafunc):
