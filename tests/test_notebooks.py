@@ -21,6 +21,10 @@ SECTIONS = [
     "What we learned, and its limits",
     "References",
 ]
+OTHER_VALUES = (
+    "*Other values: change them above and choose Run All, or from a terminal in the repository "
+    "`initlib run {0} -p seed=1`, or `papermill notebooks/{0}.ipynb out.ipynb -p seed 1`.*\n\n"
+)
 FIGURE = re.compile(r"`(fig-[a-z0-9-]+)`")
 
 
@@ -112,6 +116,13 @@ def test_parameters_are_read_the_same_by_papermill(path, cells):
     assert all(parameter.help for parameter in ours.values())
     assert ours["seed"].kind == "int"
     assert sum("parameters" in tags(cell) for cell in cells) == 1
+
+
+def test_the_cell_below_the_parameters_says_how_to_run_with_other_values(path, cells):
+    [at] = [i for i, cell in enumerate(cells) if "parameters" in tags(cell)]
+    below = cells[at + 1]
+    assert below["cell_type"] == "markdown"
+    assert "".join(below["source"]).startswith(OTHER_VALUES.format(path.stem))
 
 
 def test_the_full_profile_names_parameters_that_exist():
