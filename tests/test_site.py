@@ -31,6 +31,10 @@ LOOK = """(async () => {
   await Promise.all(images.map(image => image.decode().catch(() => null)));
   return {
     formulas: boxes.length, flat: boxes.filter(box => box.height < 2 || box.width < 2).length,
+    roots: [...document.querySelectorAll("msqrt")].filter(root => {
+      const inside = [...root.children].map(c => c.getBoundingClientRect().width);
+      return root.getBoundingClientRect().width < inside.reduce((a, b) => a + b, 0) + 4;
+    }).length,
     is_set: !boxes.length || [...document.fonts].every(font => font.status == "loaded"),
     broken: images.filter(image => !image.naturalWidth).map(image => image.src),
     silent: images.filter(image => image.alt.length < 30).map(image => image.src),
@@ -115,7 +119,7 @@ def test_the_gallery_has_all_that_a_report_needs(site, pages):
 
 def test_the_font_for_formulas_has_every_character_but_one(site, pages):
     used = {c for page in pages.values() for m in page.find_all("math") for c in m.get_text()}
-    shown = used | {ITALIC[c] for c in used & set(ITALIC)}
+    shown = used | {"√"} | {ITALIC[c] for c in used & set(ITALIC)}
     font = TTFont(site / "math.woff")
     assert {c for c in shown if not c.isspace() and ord(c) not in font.getBestCmap()} <= {"⏟"}
     assert font["name"].getDebugName(1) == "initlib Math"
@@ -132,7 +136,14 @@ def test_a_browser_shows_every_page_on_a_phone_and_a_desk_without_complaint(site
                 browser.resize(width, 844, phone=width == 390)
                 seen = browser.evaluate(LOOK)
                 assert (name, seen.pop("formulas")) == (name, len(page.find_all("math")))
-                whole = {"flat": 0, "is_set": True, "broken": [], "silent": [], "wide": 0}
+                whole = {
+                    "flat": 0,
+                    "roots": 0,
+                    "is_set": True,
+                    "broken": [],
+                    "silent": [],
+                    "wide": 0,
+                }
                 assert (name, seen) == (name, whole)
             assert (name, browser.complaints) == (name, [])
 
@@ -163,6 +174,8 @@ def test_roman_letters_stand_upright(latex, mathml):
         (r"\max_i x", '<msub><mo lspace="0" rspace="0.1667em">max</mo><mi>i</mi></msub>'),
         (r"\lVert x \rVert", '<mo stretchy="false" lspace="0" rspace="0">‖</mo><mi>x</mi>'),
         (r"\left| x \right|", 'stretchy="true"'),
+        (r"\Big|_{q=1}", 'stretchy="true"'),
+        (r"z \sim N", "<mi>z</mi><mo>∼</mo><mi>N</mi>"),
     ],
 )
 def test_operators_stand_as_in_tex(latex, mathml):

@@ -8,6 +8,7 @@ sans; all three share one em. Their licence permits this under another name.
 from __future__ import annotations
 
 import io
+import string
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fontTools.pens.transformPen import TransformPen
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
+from fontTools.ttLib.tables import otTables
 
 FAMILY = "initlib Math"
 SHIPPED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -45,6 +47,11 @@ PLACES = {
 }
 # The prime is drawn as high as a script goes, and small; as a script it is raised and shrunk again.
 PRIME, GROWN, LOWERED = "′", 1.45, 0.6
+# Drawn by the browser, though no formula has it as a character.
+RADICAL = "√"
+# Its taller forms, which DejaVu would put together from pieces that don't meet. Not wider: browsers
+# keep the room of the widest.
+TALLER = (1.2, 1.45, 1.8, 2.3, 3.0)
 
 
 def math_font(characters: Iterable[str]) -> bytes:
@@ -61,13 +68,14 @@ def math_font(characters: Iterable[str]) -> bytes:
         A file of format woff, the same whenever the characters are.
     """
     serif = TTFont(SHIPPED / "DejaVuSerif.ttf", recalcTimestamp=False)
-    wanted = {c for c in characters if not c.isspace()}
+    wanted = {RADICAL, *characters} - set(string.whitespace)
     pairs = {c: c for c in wanted} | {ITALIC[c]: c for c in wanted & set(ITALIC)}
     known = serif.getBestCmap()
     for target, letter in sorted(pairs.items()):
         if ord(target) not in known:
             _borrow(serif, target, letter)
     _redraw_prime(serif, known[ord(PRIME)])
+    _heighten_radical(serif, known[ord(RADICAL)])
     _place(serif)
     _name(serif)
     del serif["FFTM"]  # what FontForge notes for itself
@@ -98,12 +106,35 @@ def _borrow(font: TTFont, target: str, letter: str) -> None:
 
 
 def _redraw_prime(font: TTFont, name: str) -> None:
-    pen, em = TTGlyphPen(None), font["head"].unitsPerEm
-    outline = DecomposingRecordingPen(font.getGlyphSet())
-    font.getGlyphSet()[name].draw(outline)
-    outline.replay(TransformPen(pen, (GROWN, 0, 0, GROWN, 0, -LOWERED * em)))
-    font["glyf"][name] = pen.glyph()
-    font["hmtx"][name] = tuple(round(GROWN * side) for side in font["hmtx"][name])
+    _redraw(font, name, name, (GROWN, GROWN), -LOWERED * font["head"].unitsPerEm)
+
+
+def _heighten_radical(font: TTFont, name: str) -> None:
+    variants = font["MATH"].table.MathVariants
+    construction = variants.VertGlyphConstruction[variants.VertGlyphCoverage.glyphs.index(name)]
+    records = []
+    for i, scale in enumerate((1.0, *TALLER)):
+        record = otTables.MathGlyphVariantRecord()
+        record.VariantGlyph = f"{name}.{i}" if i else name
+        if i:
+            _redraw(font, name, record.VariantGlyph, (1.0, scale))
+        glyph = font["glyf"][record.VariantGlyph]
+        record.AdvanceMeasurement = glyph.yMax - glyph.yMin
+        records.append(record)
+    construction.GlyphAssembly = None
+    construction.MathGlyphVariantRecord = records
+    construction.VariantCount = len(records)
+
+
+def _redraw(font: TTFont, name: str, new: str, scale: tuple[float, float], rise: float = 0) -> None:
+    glyphs, pen = font.getGlyphSet(), TTGlyphPen(None)
+    outline = DecomposingRecordingPen(glyphs)
+    glyphs[name].draw(outline)
+    outline.replay(TransformPen(pen, (scale[0], 0, 0, scale[1], 0, rise)))
+    glyph = pen.glyph()
+    glyph.recalcBounds(font["glyf"])
+    font["glyf"][new] = glyph
+    font["hmtx"][new] = tuple(round(scale[0] * side) for side in font["hmtx"][name])
 
 
 def _place(font: TTFont) -> None:

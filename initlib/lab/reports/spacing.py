@@ -47,8 +47,11 @@ def space_as_tex(mathml: str) -> str:
             element.attrib |= _around_a_name(element, parents)
         elif kind == "mo" and (text in TIGHT or _is_in_script(element, parents)):
             element.attrib |= {"lspace": "0", "rspace": "0"}
+        elif (kind, text) == ("mi", "~"):  # what the converter makes of \sim
+            element.tag, element.text = element.tag.removesuffix(kind) + "mo", "∼"
         if kind == "mo" and text in BARS:
-            element.attrib.setdefault("stretchy", "false")
+            # Given a size by \big and the like, it has to grow to it.
+            element.attrib.setdefault("stretchy", str("minsize" in element.attrib).lower())
             element.attrib |= {"lspace": "0", "rspace": "0"}
     return ET.tostring(root, encoding="unicode")
 
