@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 from click.testing import CliRunner
+from processes import Command
 from tiny_notebooks import Meeting, files_of, make_notebook, record_of
 
 from initlib.lab.cli import main
@@ -25,20 +25,17 @@ FIGURE = (
     "ax.plot([0, 1])\n"
     "save_figure(fig, 'fig-a-b', caption='A line.', alt='It rises.', data={'y': [0, 1]})"
 )
+# A file of a run, without the imports that make a kernel slow.
+WRITE = """\
+import os, pathlib
+path = pathlib.Path(os.environ['INITLIB_RUN_DIR'], {!r})
+path.parent.mkdir(exist_ok=True)
+path.write_text({!r})"""
 
 
 def call(*arguments):
     """Run a command in this process."""
     return CliRunner().invoke(main, arguments, catch_exceptions=False)
-
-
-def spawn(*arguments):
-    """Run a command in a process of its own."""
-    command = [sys.executable, "-m", "initlib.lab.cli", *arguments]
-    # A shell that puts the tests into the background makes all below deaf to Ctrl-C.
-    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, **output, preexec_fn=hear)
 
 
 # What is refused and shown
@@ -193,11 +190,12 @@ def test_results_of_another_form_are_named_and_the_batch_is_reported(root):
 def test_a_kernel_that_is_killed_is_dead_and_the_others_finish(root):
     make_notebook(root, "02-b", "print('fine')")
     with Meeting(root) as meeting:
-        make_notebook(root, "01-a", FIGURE, meeting.code)
-        runner = spawn("run", "--workers", "2")
+        figure = WRITE.format("figures/fig-a-b.pdf", "a figure")
+        make_notebook(root, "01-a", figure, meeting.code)
+        runner = Command("run", "--workers", "2")
         kernel, _ = meeting.wait()
         os.kill(kernel, signal.SIGKILL)
-        output, _ = runner.communicate(timeout=60)
+        output = runner.wait()
         assert runner.returncode == 1, output
         assert "01-a: dead" in output
         assert "SIGKILL" in output
@@ -207,27 +205,27 @@ def test_a_kernel_that_is_killed_is_dead_and_the_others_finish(root):
         assert files_of(root, "01-a") == left
         assert not (root / "runs" / "quick" / "fig-a-b.pdf").exists()
 
-        runner = spawn("run")
+        runner = Command("run")
         _, connection = meeting.wait()
         connection.close()
-        output, _ = runner.communicate(timeout=60)
+        output = runner.wait()
     assert runner.returncode == 0, output
     assert "1 ok" in output
     assert "1 done before" in output
-    assert "results.json" in files_of(root, "01-a")
+    assert "figures/fig-a-b.pdf" in files_of(root, "01-a")
     assert (root / "runs" / "quick" / "fig-a-b.pdf").exists()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_runner_that_is_ended_leaves_no_result_and_the_next_goes_on(root, how):
-    results = "from initlib.lab.claims import Claims\nClaims('01-a').record('size', 1.0)"
+    results = WRITE.format("results.json", '{"notebook": "01-a", "claims": [], "numbers": {}}')
     make_notebook(root, "02-b", "1")
     with Meeting(root) as meeting:
         make_notebook(root, "01-a", results, meeting.code)
-        runner = spawn("run", "--workers", "1")
+        runner = Command("run", "--workers", "1")
         _, connection = meeting.wait()
         runner.send_signal(how)
-        output, _ = runner.communicate(timeout=60)
+        output = runner.wait()
         # The kernel has ended too: its end of the connection is closed.
         connection.settimeout(60)
         assert connection.recv(1) == b""
@@ -241,9 +239,9 @@ def test_a_runner_that_is_ended_leaves_no_result_and_the_next_goes_on(root, how)
             assert record_of(root, "01-a")["error"] == "interrupted"
         assert "results.json" not in files_of(root, "01-a")
 
-        runner = spawn("run")
+        runner = Command("run")
         meeting.wait()[1].close()
-        output, _ = runner.communicate(timeout=60)
+        output = runner.wait()
     assert runner.returncode == 0, output
     assert "2 ok" in output
     assert "results.json" in files_of(root, "01-a")
@@ -256,13 +254,13 @@ def test_two_runners_share_the_work_and_run_nothing_twice(root):
         for name in ("01-a", "02-b"):
             note = f"with open({str(ledger)!r}, 'a') as file:\n    file.write('{name}\\n')"
             make_notebook(root, name, note, meeting.code)
-        first = spawn("run", "--workers", "1")
+        first = Command("run", "--workers", "1")
         _, one = meeting.wait()
-        second = spawn("run", "--workers", "1")
+        second = Command("run", "--workers", "1")
         _, other = meeting.wait()
         one.close()
         other.close()
-        outputs = [runner.communicate(timeout=60)[0] for runner in (first, second)]
+        outputs = [runner.wait() for runner in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert sorted(ledger.read_text().split()) == ["01-a", "02-b"]
     assert all("1 ok" in output and "1 done before" in output for output in outputs)

@@ -1,18 +1,20 @@
 """Runs on a cluster: a scheduler and two worker processes on loopback, and what may go wrong."""
 
 import dataclasses
-import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import psutil
 import pytest
+from processes import Command, Dask
 from test_runs import RESULTS, Told
-from tiny_notebooks import Meeting, files_of, make_notebook, make_root, record_of
+from tiny_notebooks import Meeting, files_of, make_notebook, record_of
 
 from initlib.lab.runs import batch
 from initlib.lab.runs import cluster as module
@@ -23,51 +25,14 @@ from initlib.lab.runs.notebook import select_notebooks
 from initlib.lab.runs.parameters import PlanError
 from initlib.lab.runs.plan import plan
 from initlib.lab.runs.remote import put_files
-from initlib.lab.runs.settings import Settings
+from initlib.lab.runs.settings import Settings, cores
 from initlib.lab.runs.store import RunFolder, Store
-
-
-class Dask:
-    """A scheduler and workers, each a process of its own."""
-
-    def __init__(self, folder, workers):
-        self.processes, self._folder = [], folder
-        options = ["--host", "127.0.0.1", "--no-dashboard"]
-        self._start("scheduler", *options, "--port", "0", "--scheduler-file", folder / "scheduler")
-        deadline = time.monotonic() + 60
-        while not (folder / "scheduler").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.address = re.search(r"tcp://[\d.:]+", (folder / "scheduler").read_text())[0]
-        for _ in range(workers):
-            self._start("worker", self.address, *options, "--nthreads", "1", "--no-nanny")
-
-    def _start(self, what, *options):
-        # A root of its own, as a machine has that shares no disk.
-        root = make_root(self._folder / f"root-{len(self.processes)}")
-        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options)]
-        env = os.environ | {"INITLIB_ROOT": str(root)}
-        with (self._folder / f"log-{len(self.processes)}").open("w") as log:
-            started = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=root)
-        self.processes.append(started)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for process in self.processes:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(scope="module")
 def dask(tmp_path_factory):
     with Dask(tmp_path_factory.mktemp("dask"), workers=2) as running:
         yield running
-
-
-@pytest.fixture
-def root(tmp_path):
-    return make_root(tmp_path / "clone")
 
 
 def run_all(root, address, told=None, inputs=None, retries=0, **settings):
@@ -83,7 +48,7 @@ def test_results_come_back_and_each_failure_is_named(root, dask):
     make_notebook(root, "02-raises", "1 / 0")
     make_notebook(root, "03-dies", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     make_notebook(root, "04-hangs", "import time; time.sleep(600)")
-    outcomes = run_all(root, dask.address, cell_timeout=5)
+    outcomes = run_all(root, dask.address, cell_timeout=3)
     assert [outcome.state for outcome in outcomes] == ["ok", "failed", "dead", "failed"]
     errors = [outcome.record["error"] for outcome in outcomes[1:]]
     assert errors[0] == "ZeroDivisionError: division by zero"
@@ -93,8 +58,31 @@ def test_results_come_back_and_each_failure_is_named(root, dask):
     assert files_of(root, "01-fine") == [*files, "results.json", "run.json"]
     assert "hello" in outcomes[0].folder.log.read_text()
     assert files_of(root, "02-raises") == ["lock", "log.txt", "notebook.partial.ipynb", "run.json"]
-    again = run_all(root, dask.address, cell_timeout=5)
-    assert [outcome.state for outcome in again][:2] == ["skipped", "failed"]
+    for name in ("03-dies", "04-hangs"):
+        (root / "notebooks" / f"{name}.ipynb").unlink()
+    again = run_all(root, dask.address)
+    assert [outcome.state for outcome in again] == ["skipped", "failed"]
+
+
+def test_the_record_is_that_of_a_run_here(root, dask):
+    make_notebook(root, "01-a", "import os\nprint(os.environ['OMP_NUM_THREADS'])")
+    [outcome] = run_all(root, dask.address, provenance={"commit": "c0ffee"})
+    record = record_of(root, "01-a")
+    assert outcome.folder.log.read_text() == "1\n"
+    assert record.items() >= outcome.run.describe().items()
+    assert record["sources"] == read_inputs().sources
+    assert record["commit"] == "c0ffee"
+    # Another process has run it.
+    assert record["pid"] in [process.pid for process in dask.processes[1:]]
+
+
+def test_a_run_that_takes_too_long_is_ended_on_its_worker(root, dask):
+    with Meeting(root) as meeting:
+        make_notebook(root, "01-a", meeting.code)
+        [outcome] = run_all(root, dask.address, run_timeout=3)
+        assert (outcome.state, outcome.record["cell"]) == ("failed", 3)
+        assert outcome.record["error"] == "the run took longer than its time limit"
+        assert_gone(meeting)
 
 
 def test_a_run_whose_worker_is_killed_goes_to_another(root, dask, tmp_path):
@@ -123,13 +111,89 @@ def test_a_scheduler_that_goes_away_ends_the_batch_and_loses_nothing(root, tmp_p
 
         def kill_the_scheduler(run):
             meeting.wait()
-            own.processes[0].send_signal(signal.SIGKILL)
+            own.processes[0].kill()
 
         told.started = lambda run: threading.Thread(target=kill_the_scheduler, args=(run,)).start()
         outcomes = run_all(root, own.address, told)
     assert [outcome.state for outcome in outcomes] == ["skipped", "dead"]
     assert outcomes[1].record["error"] == "the scheduler of the cluster is gone"
     assert files_of(root, "02-meets") == ["lock", "run.json"]
+
+
+def test_ctrl_c_ends_the_kernels_of_the_workers_and_the_next_batch_goes_on(root, dask):
+    make_notebook(root, "01-fine", "x = 1")
+    assert [outcome.state for outcome in run_all(root, dask.address)] == ["ok"]
+    with Meeting(root) as meeting:
+        # One more than there are workers: it waits at the scheduler.
+        names = ("02-a", "03-b", "04-c")
+        for name in names:
+            make_notebook(root, name, meeting.code)
+        runner = Command("run", "--cluster", dask.address)
+        connections = [meeting.wait()[1] for _ in dask.processes[1:]]
+        runner.send_signal(signal.SIGINT)
+        output = runner.wait()
+        assert runner.returncode == 130, output
+        assert "1 done before, 3 dead" in output
+        assert "Traceback" not in output
+        for connection in connections:
+            connection.settimeout(60)
+            assert connection.recv(1) == b""
+        for name in names:
+            assert record_of(root, name)["error"] == "interrupted"
+            assert files_of(root, name) == ["lock", "run.json"]
+            assert f"{name}: dead" in output
+
+        def let_go(run):
+            threading.Thread(target=lambda: meeting.wait()[1].close()).start()
+
+        told = Told()
+        told.started = let_go
+        outcomes = run_all(root, dask.address, told)
+    assert [outcome.state for outcome in outcomes] == ["skipped", "ok", "ok", "ok"]
+
+
+def test_of_two_batches_one_takes_over_what_the_other_leaves(root, dask):
+    ledger = root / "ledger"
+    with Meeting(root) as meeting:
+        for name in ("01-a", "02-b"):
+            note = f"with open({str(ledger)!r}, 'a') as file:\n    file.write('{name}\\n')"
+            make_notebook(root, name, meeting.code, note)
+        first = Command("run", "--cluster", dask.address)
+        kernels = dict(meeting.wait() for _ in range(2))
+        second = Command("run", "--cluster", dask.address)
+        finish(root, kernels)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        # The kernel that the first has left behind ends, and the second starts another.
+        [left] = kernels.values()
+        left.settimeout(60)
+        assert left.recv(1) == b""
+        meeting.wait()[1].close()
+        output = second.wait()
+    assert second.returncode == 0, output
+    assert "1 ok, 1 done before" in output or "1 done before, 1 ok" in output
+    assert sorted(ledger.read_text().split()) == ["01-a", "02-b"]
+    for name in ("01-a", "02-b"):
+        assert record_of(root, name)["state"] == "ok"
+        assert not [file for file in files_of(root, name) if "scratch" in file]
+
+
+def finish(root, kernels):
+    """Let one of the kernels go on, and wait until its run is done."""
+    kernels.popitem()[1].close()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if "ok" in [record_of(root, name)["state"] for name in ("01-a", "02-b")]:
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def assert_gone(meeting):
+    """The kernel that came to the meeting has ended."""
+    connection = meeting.wait()[1]
+    connection.settimeout(60)
+    assert connection.recv(1) == b""
 
 
 def test_a_worker_with_another_initlib_is_refused(root, dask):
@@ -153,12 +217,40 @@ def test_files_stay_in_the_folder_of_their_run(tmp_path):
 
 
 def test_a_yaml_file_names_any_cluster_that_dask_knows(root, tmp_path):
-    make_notebook(root, "01-a", "x = 1")
+    make_notebook(root, "01-a", "import os\nprint(os.environ['OMP_NUM_THREADS'])")
     file = tmp_path / "cluster.yaml"
-    options = "{n_workers: 0, host: 127.0.0.1, dashboard_address: '127.0.0.1:0', silence_logs: 50}"
-    file.write_text(f"class: distributed.LocalCluster\noptions: {options}\njobs: 1\n")
+    options = "{n_workers: 0, processes: false, dashboard_address: '127.0.0.1:0', silence_logs: 50}"
+    file.write_text(f"class: distributed.LocalCluster\noptions: {options}\njobs: 1\nthreads: 2\n")
     [outcome] = run_all(root, str(file))
     assert outcome.state == "ok"
+    assert outcome.folder.log.read_text() == f"{min(2, cores())}\n"
+
+
+def test_a_cluster_of_this_machine_listens_to_it_alone_and_its_pages_have_a_secret(root):
+    make_notebook(root, "01-a", "import os\nprint(os.environ['OMP_NUM_THREADS'])")
+    before = set(listening())
+    with Cluster("local", read_inputs(), workers=1) as cluster:
+        opened = set(listening()) - before
+        assert {ip for ip, _ in opened} == {"127.0.0.1"}
+        assert urlopen(cluster.link).status == 200
+        secret = urlsplit(cluster.link).path.split("/")[1]
+        assert len(secret) > 40
+        for _, port in opened:
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"http://127.0.0.1:{port}/info/main/workers.html")
+        # No port of a scheduler or worker: whoever reaches one can run code.
+        assert len(opened) == 2
+    [outcome] = run_all(root, "local")
+    assert outcome.state == "ok"
+    assert outcome.folder.log.read_text() == "1\n"
+
+
+def listening():
+    """The addresses at which this process and its children listen."""
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        for connection in process.net_connections():
+            if connection.status == "LISTEN":
+                yield connection.laddr
 
 
 @pytest.mark.parametrize(
@@ -168,6 +260,7 @@ def test_a_yaml_file_names_any_cluster_that_dask_knows(root, tmp_path):
         ("class: [", "ParserError"),
         ("options: {}", "KeyError: 'class'"),
         ("class: distributed.NoCluster", "NoCluster"),
+        ("class: distributed.LocalCluster\nthreads: many", "ValueError"),
         ("class: no_such_module.Cluster", "no_such_module"),
     ],
 )

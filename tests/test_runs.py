@@ -25,7 +25,8 @@ from initlib.lab.runs.parameters import (
     coerce_grid,
     read_parameters,
 )
-from initlib.lab.runs.plan import plan, read_full_profile
+from initlib.lab.runs.plan import plan
+from initlib.lab.runs.profiles import read_full_profile
 from initlib.lab.runs.progress import show_progress
 from initlib.lab.runs.publish import publish
 from initlib.lab.runs.report import collect, write_report

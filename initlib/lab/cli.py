@@ -22,7 +22,8 @@ from initlib.lab.reports.commands import COMMANDS, explained
 from initlib.lab.runs.inputs import read_inputs
 from initlib.lab.runs.notebook import select_notebooks
 from initlib.lab.runs.parameters import PlanError
-from initlib.lab.runs.plan import plan, read_full_profile, read_json_object
+from initlib.lab.runs.plan import plan
+from initlib.lab.runs.profiles import read_full_profile, read_json_object
 from initlib.lab.runs.store import Store, identity
 
 
@@ -63,6 +64,8 @@ WORKERS = click.option(
 )
 FORCE = click.option("--force", is_flag=True, help="Run also what is done.")
 
+LEFT = ("failed", "dead", "queued")
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="initlib")
@@ -96,9 +99,10 @@ def main() -> None:
 @click.option("--profile", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
 @WORKERS
 @FORCE
-@click.option("--only-failed", is_flag=True, help="Run only what failed or died the last time.")
+@click.option("--only-failed", is_flag=True, help="Run only what failed, died or was left waiting.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and what is done.")
 @click.option("--cell-timeout", type=click.IntRange(min=1), help="Seconds that a cell may take.")
+@click.option("--run-timeout", type=click.IntRange(min=1), help="Seconds that a run may take.")
 @click.option("--retries", type=click.IntRange(min=0), default=0, help="After a kernel's death.")
 @click.option(
     "--cluster",
@@ -126,17 +130,15 @@ def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings
     if only_failed:
         last = store.last_states()
         runs = [
-            run
-            for run in runs
-            if last.get(identity(run.notebook.name, run.parameters)) in ("failed", "dead")
+            run for run in runs if last.get(identity(run.notebook.name, run.parameters)) in LEFT
         ]
     if dry_run:
         show_plan(runs, store, console, force=settings["force"])
         return
     outcomes = run_batch(runs, store, inputs, console, **settings)
     sum_up(outcomes, time.monotonic() - clock, console)
-    click.echo(f"report   {write_report(store, collect(store, paths.NOTEBOOKS, inputs))}")
     with explained():
+        click.echo(f"report   {write_report(store, collect(store, paths.NOTEBOOKS, inputs))}")
         for ledger in publish_batch(outcomes):
             click.echo(f"figures  {ledger.parent}\nclaims   {ledger}")
     sys.exit(exit_code(outcomes))
@@ -201,7 +203,8 @@ def report() -> None:
     from initlib.lab.runs.report import collect, write_report
 
     store = Store(paths.RUNS)
-    click.echo(write_report(store, collect(store, paths.NOTEBOOKS, read_inputs())))
+    with explained():
+        click.echo(write_report(store, collect(store, paths.NOTEBOOKS, read_inputs())))
 
 
 @main.command(name="list")

@@ -11,7 +11,8 @@ from initlib.lab import paths
 from initlib.lab.runs.inputs import NOT_SOURCES, Inputs
 from initlib.lab.runs.notebook import Notebook, find_notebooks, read_notebook
 from initlib.lab.runs.parameters import PlanError
-from initlib.lab.runs.plan import Run, code_digest, plan, read_full_profile
+from initlib.lab.runs.plan import Run, code_digest, plan
+from initlib.lab.runs.profiles import read_full_profile
 from initlib.lab.runs.settings import git
 
 SHOWN_FILES = 4

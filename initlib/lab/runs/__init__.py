@@ -1,6 +1,7 @@
 """Reruns of the notebooks: planned, executed in parallel, kept, published and reported.
 
-The reading order: `parameters` and `notebook` (what can be run), `inputs` and `plan` (which runs a
-request means, and their keys), `store` (where they are kept), `kernel` (papermill), `attempt` (one
-run), `execute` (many), `progress`, `publish`, `report`, and `batch`, which the command line calls.
+The reading order: `parameters` and `notebook` (what can be run), `profiles`, `inputs` and `plan`
+(which runs a request means, and their keys), `store` (where they are kept), `failure` and `kernel`
+(papermill), `attempt` (one run), `execute` (many), `cluster` and `remote` (elsewhere), `progress`,
+`publish`, `report`, and `batch`, which the command line calls.
 """

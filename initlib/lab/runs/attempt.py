@@ -10,10 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from initlib.lab.runs.kernel import KernelGroup, RunFailure, run_notebook
+from initlib.lab.runs.failure import RunFailure
+from initlib.lab.runs.kernel import KernelGroup, run_notebook
 from initlib.lab.runs.plan import Run
 from initlib.lab.runs.settings import Settings
-from initlib.lab.runs.store import Record, RunFolder
+from initlib.lab.runs.store import Record, RunFolder, is_out_of_room
 
 # Each is read by one of the libraries that would otherwise take every core.
 THREAD_LIMITS = (
@@ -72,6 +73,7 @@ def attempt(
             log=folder.log,
             kernels=kernels,
             cell_timeout=settings.cell_timeout,
+            run_timeout=settings.run_timeout,
             on_cell=on_cell,
         )
         record = ended("ok")
@@ -79,11 +81,13 @@ def attempt(
         return record
     except RunFailure as failure:
         record = ended(failure.state, failure.cell, failure.error)
+        no_room = failure.no_room
     except Exception as error:
         record = ended("failed", error=f"{type(error).__name__}: {error}")
+        no_room = is_out_of_room(error)
     # On a full disk the record keeps saying running, which reads as dead once we are gone.
     with contextlib.suppress(OSError):
-        folder.fail(record)
+        folder.fail(record, make_room=no_room)
     return record
 
 

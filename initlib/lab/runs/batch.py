@@ -34,6 +34,7 @@ def run_batch(
     force: bool = False,
     retries: int = 0,
     cell_timeout: float | None = None,
+    run_timeout: float | None = None,
     cluster: str | None = None,
 ) -> list[Outcome]:
     """Execute runs and show how they get on.
@@ -50,7 +51,7 @@ def run_batch(
         Where progress is shown.
     workers : int, optional
         Kernels at a time; default: one a core.
-    force, retries, cell_timeout
+    force, retries, cell_timeout, run_timeout
         As in `Settings`.
     cluster : str, optional
         Where to run instead of here: an address that `initlib.lab.runs.cluster.Cluster` takes.
@@ -67,12 +68,15 @@ def run_batch(
         force=force,
         retries=retries,
         cell_timeout=cell_timeout,
+        run_timeout=run_timeout,
         provenance={**read_commit(paths.ROOT), "versions": dict(inputs.versions)},
     )
     # A scheduler ends a job by SIGTERM: as with Ctrl-C, kernels and records are to be put in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     place = _place(cluster, inputs, workers, retries)
     with place as elsewhere, show_progress(console, len(runs)) as progress:
+        if elsewhere and elsewhere.link:
+            _say(console, f"cluster  {elsewhere.link}")
         return execute(runs, store, settings, progress, elsewhere and elsewhere.attempt)
 
 

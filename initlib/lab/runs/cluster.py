@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, TimeoutError
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import yaml
-from distributed import Client, LocalCluster, get_worker
+from distributed import Client, LocalCluster, Status, get_worker
 from distributed.scheduler import KilledWorker
 
 from initlib.lab.runs.attempt import now
@@ -23,13 +25,14 @@ from initlib.lab.runs.kernel import KernelGroup
 from initlib.lab.runs.parameters import PlanError
 from initlib.lab.runs.plan import Run
 from initlib.lab.runs.remote import Answer, put_files, run_request, write_request
-from initlib.lab.runs.settings import Settings
-from initlib.lab.runs.store import INTERRUPTED, Record, RunFolder
+from initlib.lab.runs.settings import Settings, cores
+from initlib.lab.runs.store import INTERRUPTED, Record, RunFolder, is_out_of_room
 
 CONNECT_SECONDS = 20
 GRACE_SECONDS = 5  # a scheduler that is out of reach for longer is gone
 POLL_SECONDS = 0.2
-LOOPBACK = "127.0.0.1:0"  # of the dashboard: a free port, closed to other machines
+CLOSED = (Status.closing, Status.closed, Status.failed)
+LOOPBACK = "127.0.0.1:0"  # of web pages: a free port, closed to other machines
 
 
 class Cluster(AbstractContextManager):
@@ -38,15 +41,22 @@ class Cluster(AbstractContextManager):
     Parameters
     ----------
     address : str
-        ``"local"``: workers on this machine; ``tcp://host:port`` of a scheduler; or the path of a
-        YAML file: ``class`` names one that Dask can use, such as ``dask_jobqueue.SLURMCluster``,
-        ``options`` are its arguments, ``jobs`` says how many to start.
+        ``"local"``: in this process; ``tcp://host:port`` of a scheduler; or the path of a YAML
+        file: ``class`` names one that Dask can use, such as ``dask_jobqueue.SLURMCluster``,
+        ``options`` are its arguments, ``jobs`` says how many to start, ``threads`` how many each
+        kernel gets (default: 1; a worker has as many kernels at a time as Dask gives it threads).
     inputs : Inputs
         What the workers must have, too.
     workers : int, optional
-        How many to start with ``"local"``; default: one a core.
+        Runs at a time with ``"local"``; default: one a core.
     retries : int
-        How often a run is given to another worker after the death of its own.
+        How often Dask makes a further attempt after an error of its own. (A run whose worker dies
+        goes to another anyhow, as often as the scheduler's ``allowed-failures`` says.)
+
+    Attributes
+    ----------
+    link : str
+        The page that shows what a cluster of this machine is at; empty elsewhere.
 
     Raises
     ------
@@ -57,7 +67,7 @@ class Cluster(AbstractContextManager):
     def __init__(
         self, address: str, inputs: Inputs, workers: int | None = None, retries: int = 0
     ) -> None:
-        self._inputs = inputs
+        self._inputs, self._threads, self.link = inputs, 1, ""
         self._open = ExitStack()
         try:
             cluster = self._start(address, workers)
@@ -72,23 +82,49 @@ class Cluster(AbstractContextManager):
         if address.startswith(("tcp://", "tls://")):
             return address
         if address == "local":
-            options = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1"}
-            return self._open.enter_context(
-                LocalCluster(dashboard_address=LOOPBACK, silence_logs=50, **options)
-            )
+            return self._start_here(workers or cores())
         try:
             content = yaml.safe_load(Path(address).read_text(encoding="utf-8"))
             module, _, name = content["class"].rpartition(".")
             kind = getattr(importlib.import_module(module), name)
             options, jobs = content.get("options", {}), content.get("jobs", 1)
-        except (OSError, yaml.YAMLError, ImportError, AttributeError, KeyError, TypeError) as error:
+            self._threads = max(1, int(content.get("threads", 1)))
+        except (
+            OSError,
+            yaml.YAMLError,
+            ImportError,
+            LookupError,
+            AttributeError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise PlanError(
-                f"--cluster takes local, tcp://host:port or a YAML file with class, options and "
-                f"jobs; {address!r}: {type(error).__name__}: {error}"
+                f"--cluster takes local, tcp://host:port or a YAML file with class, options, jobs "
+                f"and threads; {address!r}: {type(error).__name__}: {error}"
             ) from None
         cluster = self._open.enter_context(kind(**options))
         cluster.scale(jobs)
         return cluster
+
+    def _start_here(self, workers: int) -> LocalCluster:
+        """Start one worker in this process: whoever reaches the port of a worker can run code."""
+        self._threads = max(1, cores() // workers)
+        # Whoever has this part of the address may see the pages.
+        prefix = f"/{secrets.token_urlsafe()}"
+        cluster = LocalCluster(
+            n_workers=1,
+            threads_per_worker=workers,
+            processes=False,
+            memory_limit=None,
+            dashboard_address=LOOPBACK,
+            worker_dashboard_address=LOOPBACK,
+            scheduler_kwargs={"http_prefix": prefix},
+            http_prefix=prefix,
+            silence_logs=50,
+        )
+        port = cluster.scheduler.http_server.port
+        self.link = f"http://127.0.0.1:{port}{prefix}/info/main/workers.html"
+        return self._open.enter_context(cluster)
 
     def __exit__(self, *exception: object) -> None:
         with contextlib.suppress(Exception):  # what is gone needn't be closed
@@ -106,11 +142,12 @@ class Cluster(AbstractContextManager):
 
         As `initlib.lab.runs.attempt.attempt`; of cells nothing is told.
         """
-        clock = time.monotonic()
+        clock, no_room = time.monotonic(), False
         started = {**run.describe(), **settings.provenance, "started": now()}
         try:
             scratch = folder.begin({**started, "state": "running"})
-            future = self._pool.submit(_on_worker, write_request(run, settings, self._inputs))
+            request = write_request(run, settings, self._inputs)
+            future = self._pool.submit(_on_worker, request, self._threads)
             answer = self._wait(future, kernels)
             record = {**started, **answer["record"]}
             put_files(answer["files"], folder, scratch)
@@ -121,10 +158,11 @@ class Cluster(AbstractContextManager):
             record = {**started, "state": "dead", "error": str(gone)}
         except Exception as error:
             record = {**started, "state": "failed", "error": f"{type(error).__name__}: {error}"}
+            no_room = is_out_of_room(error)
         record = {"finished": now(), "seconds": round(time.monotonic() - clock, 2), **record}
         # On a full disk the record keeps saying running, which reads as dead once we are gone.
         with contextlib.suppress(OSError):
-            folder.fail(record)
+            folder.fail(record, make_room=no_room)
         return record
 
     def _wait(self, future: Future, kernels: KernelGroup) -> Answer:
@@ -147,9 +185,31 @@ class Cluster(AbstractContextManager):
                 raise _Gone("the scheduler of the cluster is gone")
 
 
-def _on_worker(request: str) -> Answer:
-    """Execute a run with the threads that its worker was given: others may share the machine."""
-    return run_request(request, threads=get_worker().state.nthreads)
+def _on_worker(request: str, threads: int) -> Answer:
+    kernels = KernelGroup()
+    with _stop_when_unwanted(kernels):
+        return run_request(request, threads, kernels)
+
+
+@contextmanager
+def _stop_when_unwanted(kernels: KernelGroup) -> Iterator[None]:
+    """End the run of this thread when its batch or the scheduler is gone: Dask only forgets it."""
+    worker = get_worker()
+    key, ended = worker.get_current_task(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(POLL_SECONDS):
+            task = worker.state.tasks.get(key)
+            if task is None or task.state == "cancelled" or worker.status in CLOSED:
+                return kernels.stop()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 class _Gone(Exception):

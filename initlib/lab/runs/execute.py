@@ -128,7 +128,7 @@ class _Batch:
         # A disk without room for that is reported by the run itself.
         with contextlib.suppress(OSError), folder.lock() as held:
             if held and not folder.is_done():
-                folder.write({**run.describe(), "state": "queued"})
+                folder.queue({**run.describe(), "state": "queued"})
         return None
 
     def run(self, run: Run, folder: RunFolder, kernels: KernelGroup, wait: bool) -> Outcome | None:

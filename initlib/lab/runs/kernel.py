@@ -13,38 +13,25 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import nbformat
 import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import ensure_event_loop
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
-from papermill.exceptions import PapermillExecutionError, strip_color
 
-from initlib.lab.runs.store import INTERRUPTED
+from initlib.lab.runs.failure import RunFailure, cause_of_death, explain
 
 INJECTED = "injected-parameters"
 # A socket's path has to fit in 107 bytes, and the default folder for temporary files may be deep.
 LONGEST_TEMPDIR = 60
-
-
-class RunFailure(Exception):
-    """A notebook that did not end well: how, in which cell, and the last line of why."""
-
-    def __init__(
-        self, state: Literal["failed", "dead"], cell: int | None, error: str, detail: str = ""
-    ):
-        super().__init__(error)
-        self.state = state
-        self.cell = cell
-        self.error = error
-        self.detail = detail
 
 
 class KernelGroup:
@@ -93,7 +80,7 @@ class _Engine(NBClientEngine):
         env: Mapping[str, str],
         log: TextIO,
         kernels: KernelGroup,
-        cell_timeout: float | None,
+        time_left: Callable[[], float | None],
         on_cell_start: Callable[..., None],
         **_: Any,
     ) -> None:
@@ -107,7 +94,7 @@ class _Engine(NBClientEngine):
             log=logger,
             stdout_file=log,
             stderr_file=log,
-            timeout=cell_timeout,
+            timeout_func=lambda cell: time_left(),
             # In seconds; a kernel that is slow to answer on a loaded machine has not failed.
             iopub_timeout=60,
             startup_timeout=120,
@@ -123,7 +110,9 @@ class _Engine(NBClientEngine):
             try:
                 client.execute(env=dict(env), stdout=log, stderr=log)
             except DeadKernelError:
-                raise DeadKernelError(_cause_of_death(kernel)) from None
+                process = getattr(kernel.provisioner, "process", None)
+                status = process and process.poll()
+                raise DeadKernelError(cause_of_death(status)) from None
             finally:
                 kernels.discard(client)
 
@@ -140,6 +129,7 @@ def run_notebook(
     log: Path,
     kernels: KernelGroup,
     cell_timeout: float | None = None,
+    run_timeout: float | None = None,
     on_cell: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Execute a notebook from top to bottom, writing it out after each cell.
@@ -160,17 +150,27 @@ def run_notebook(
         By which another thread can end the run.
     cell_timeout : float, optional
         Seconds that one cell may take.
+    run_timeout : float, optional
+        Seconds that all of it may take.
     on_cell : callable
         Called as each code cell starts, with the number of those done and of all.
 
     Raises
     ------
     RunFailure
-        When a cell raises, takes too long or is never reached, or the kernel dies.
+        When a cell raises or is never reached, a time limit is passed, or the kernel dies.
     """
     node = nbformat.reads(text, as_version=4)
     total = sum(_is_code(cell) for cell in node.cells)
     started, position, shift = 0, None, 0
+    clock = time.monotonic()
+
+    def time_left() -> float | None:
+        if run_timeout is None:
+            return cell_timeout
+        # Not 0, by which nbclient means no limit.
+        left = max(run_timeout - (time.monotonic() - clock), 0.001)
+        return left if cell_timeout is None else min(left, cell_timeout)
 
     def at_cell(cell: Any, cell_index: int) -> None:
         nonlocal started, position, shift
@@ -197,15 +197,22 @@ def run_notebook(
                 env=env,
                 log=stream,
                 kernels=kernels,
-                cell_timeout=cell_timeout,
+                time_left=time_left,
                 on_cell_start=at_cell,
             )
             if started < total:
                 why = f"stopped after {started} of {total} code cells"
                 raise RunFailure("failed", position, why)
         except Exception as error:
-            failure = _explain(error, position, kernels)
-            stream.write(f"\n{failure.detail or failure.error}\n")
+            late = run_timeout is not None and time.monotonic() - clock >= run_timeout
+            failure = explain(
+                error,
+                position,
+                interrupted=kernels.stopping.is_set(),
+                limited="run" if late else "cell",
+            )
+            with contextlib.suppress(OSError):
+                stream.write(f"\n{failure.detail or failure.error}\n")
             raise failure from None
         finally:
             _close_loop()
@@ -213,18 +220,6 @@ def run_notebook(
 
 def _is_code(cell: Any) -> bool:
     return cell.cell_type == "code" and bool(cell.source.strip())
-
-
-def _cause_of_death(kernel: _Kernel) -> str:
-    process = getattr(kernel.provisioner, "process", None)
-    status = None if process is None else process.poll()
-    if status is None:
-        return "the kernel died"
-    if status >= 0:
-        return f"the kernel exited with status {status}"
-    names = {number.value: number.name for number in signal.Signals}
-    hint = " (out of memory?)" if -status == signal.SIGKILL else ""
-    return f"the kernel was killed by {names.get(-status, f'signal {-status}')}{hint}"
 
 
 def _close_loop() -> None:
@@ -235,18 +230,3 @@ def _close_loop() -> None:
         task.cancel()
     loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
     loop.close()
-
-
-def _explain(error: Exception, cell: int | None, kernels: KernelGroup) -> RunFailure:
-    if isinstance(error, RunFailure):
-        return error
-    if kernels.stopping.is_set():
-        return RunFailure("dead", cell, INTERRUPTED)
-    if isinstance(error, PapermillExecutionError):
-        detail = strip_color("\n".join(error.traceback))
-        return RunFailure("failed", cell, f"{error.ename}: {error.evalue}", detail)
-    if isinstance(error, CellTimeoutError):
-        return RunFailure("failed", cell, "the cell took longer than its time limit", str(error))
-    if isinstance(error, DeadKernelError) or "Kernel died" in str(error):
-        return RunFailure("dead", cell, str(error))
-    return RunFailure("failed", cell, f"{type(error).__name__}: {error}")

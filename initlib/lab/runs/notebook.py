@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 from initlib.lab.runs.parameters import Parameter, PlanError, read_parameters
@@ -23,6 +24,11 @@ class Notebook:
     title: str
     code: tuple[str, ...] = field(repr=False)
     parameters: dict[str, Parameter] = field(repr=False)
+
+    @cached_property
+    def canonical_code(self) -> str:
+        """The code cells as JSON: made once, though a grid hashes it for every key."""
+        return json.dumps(self.code, ensure_ascii=False)
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -106,17 +112,24 @@ def select_notebooks(folder: Path, names: Sequence[str] = ()) -> list[Notebook]:
     Raises
     ------
     PlanError
-        When a name fits no notebook, or several.
+        When a name fits no notebook, or several, or is a path to elsewhere: what is run are the
+        notebooks of the folder, never the copies that runs have left.
     """
     found = find_notebooks(folder)
     if not found:
         raise PlanError(f"no notebook named NN-topic.ipynb in {folder}")
-    wanted = set(found) if not names or "all" in names else {_match(n, found) for n in names}
+    everything = not names or "all" in names
+    wanted = set(found) if everything else {_match(name, found, folder) for name in names}
     return [read_notebook(found[name]) for name in sorted(wanted)]
 
 
-def _match(asked: str, found: dict[str, Path]) -> str:
-    name = asked.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".ipynb")
+def _match(asked: str, found: dict[str, Path], folder: Path) -> str:
+    path = Path(asked.replace("\\", "/"))
+    if path.parent != Path():
+        places = [start / path.parent for start in (Path.cwd(), folder.parent)]
+        if folder.resolve() not in [place.resolve() for place in places]:
+            raise PlanError(f"no notebook {asked!r}: only those in {folder} are run")
+    name = path.name.removesuffix(".ipynb")
     fitting = [name] if name in found else [one for one in found if name and one.startswith(name)]
     if len(fitting) == 1:
         return fitting[0]

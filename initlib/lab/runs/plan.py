@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import Literal
 
 from initlib.lab.runs.inputs import Inputs
-from initlib.lab.runs.notebook import Notebook, find_notebooks, nearest
+from initlib.lab.runs.notebook import Notebook, nearest
 from initlib.lab.runs.parameters import PlanError, Value, coerce, coerce_grid
 
 DATASET = "dataset"
 KEY_LENGTH = 16
+Checksums = Callable[[Value | None], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def plan(
     full: Mapping[str, Mapping[str, object]] | None = None,
     overrides: Mapping[str, object] | None = None,
     grid: Mapping[str, str] | None = None,
+    checksums: Checksums | None = None,
 ) -> list[Run]:
     """Resolve a request into runs.
 
@@ -90,6 +91,8 @@ def plan(
         Parameter name to value, or the text of one; for every notebook.
     grid : mapping, optional
         Parameter name to the text of its values, ``a,b,c``; every combination is a run.
+    checksums : callable, optional
+        From `cached_checksums`, where several plans share the data.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def plan(
     notebooks, overrides, grid = list(notebooks), overrides or {}, grid or {}
     for name in overrides.keys() & grid.keys():
         raise PlanError(f"parameter {name!r} is given a value and a grid; give one of them")
-    checksums = cache(_checksums)
+    checksums = checksums or cached_checksums()
     runs: dict[tuple[str, str], Run] = {}
     for notebook in notebooks:
         base = {name: parameter.default for name, parameter in notebook.parameters.items()}
@@ -152,7 +155,6 @@ def run_key(
         share a key with a probability of 3e-8.
     """
     content = {
-        "code": notebook.code,
         "parameters": dict(parameters),
         "data": dict(data),
         "sources": inputs.sources,
@@ -160,56 +162,14 @@ def run_key(
         "numpy": inputs.versions["numpy"],
         "torch": inputs.versions["torch"],
     }
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    rest = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    canonical = f'{{"code": {notebook.canonical_code}, {rest[1:]}'
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
 
 
 def code_digest(notebook: Notebook) -> str:
     """Hash the code cells of a notebook: a sha256 in hexadecimal."""
-    canonical = json.dumps(notebook.code, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def read_full_profile(folder: Path) -> dict[str, dict[str, object]]:
-    """Read full.json beside the notebooks: notebook name to parameters of the full profile.
-
-    Parameters
-    ----------
-    folder : Path
-        Where notebooks are.
-
-    Returns
-    -------
-    dict
-        Empty when there is no such file.
-
-    Raises
-    ------
-    PlanError
-        When it is not such a mapping, or names a notebook that isn't there.
-    """
-    path = folder / "full.json"
-    if not path.exists():
-        return {}
-    full = read_json_object(path)
-    known = list(find_notebooks(folder))
-    for name, parameters in full.items():
-        if name not in known:
-            raise PlanError(f"{path} names a notebook {name!r}; {nearest(name, known)}")
-        if not isinstance(parameters, dict):
-            raise PlanError(f"{path}: {name!r} must hold an object of parameters")
-    return full
-
-
-def read_json_object(path: Path) -> dict:
-    """Read a JSON file that holds an object, or say what is wrong with it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PlanError(f"{path} can't be read as JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise PlanError(f'{path} must hold an object, such as {{"seed": 1}}')
-    return content
+    return hashlib.sha256(notebook.canonical_code.encode()).hexdigest()
 
 
 def _checked(
@@ -227,6 +187,11 @@ def _known(notebook: Notebook, name: str):
     except KeyError:
         near = nearest(name, list(notebook.parameters))
         raise PlanError(f"{notebook.name} has no parameter {name!r}; {near}") from None
+
+
+def cached_checksums() -> Checksums:
+    """Return what gives the checksums of a data set, and reads each but once; raises PlanError."""
+    return cache(_checksums)
 
 
 def _checksums(dataset: Value | None) -> dict[str, str]:

@@ -7,10 +7,11 @@ initlib in a copy of the repository, not the disk of the caller.
 from __future__ import annotations
 
 import json
+import platform
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from initlib.lab.runs.inputs import Inputs, read_inputs
 from initlib.lab.runs.notebook import read_notebook
@@ -18,6 +19,11 @@ from initlib.lab.runs.plan import Run
 from initlib.lab.runs.settings import Settings, cores
 from initlib.lab.runs.store import OWN, SAFE, Record, RunFolder
 
+if TYPE_CHECKING:
+    from initlib.lab.runs.kernel import KernelGroup
+
+LIMITS = ("cell_timeout", "run_timeout")
+TOLD = ("notebook", "key", "profile", "parameters", "changed", "data", "sources")
 MATTERS = ("python", "numpy", "torch")  # versions that the key of a run is made of
 
 
@@ -36,16 +42,17 @@ def write_request(run: Run, settings: Settings, inputs: Inputs) -> str:
     run : Run
         What to execute.
     settings : Settings
-        Its cell_timeout and provenance count.
+        Its time limits and provenance count.
     inputs : Inputs
         What the worker must have, too.
     """
-    content = run.describe() | {"text": run.notebook.text, "cell_timeout": settings.cell_timeout}
+    limits = {name: getattr(settings, name) for name in LIMITS}
+    content = run.describe() | {"text": run.notebook.text, "limits": limits}
     needed = {"sources": inputs.sources, "versions": {k: inputs.versions[k] for k in MATTERS}}
     return json.dumps(content | {"provenance": dict(settings.provenance), "needed": needed})
 
 
-def run_request(request: str, threads: int) -> Answer:
+def run_request(request: str, threads: int, kernels: KernelGroup) -> Answer:
     """Execute a run here, in a folder that is gone afterwards, and return all that it left.
 
     Parameters
@@ -54,6 +61,8 @@ def run_request(request: str, threads: int) -> Answer:
         From `write_request`.
     threads : int
         For its kernel.
+    kernels : KernelGroup
+        By which another thread can end it.
 
     Returns
     -------
@@ -63,27 +72,30 @@ def run_request(request: str, threads: int) -> Answer:
     """
     from initlib.lab import paths
     from initlib.lab.runs.attempt import attempt
-    from initlib.lab.runs.kernel import KernelGroup
 
     asked = json.loads(request)
-    told = {k: asked[k] for k in ("notebook", "key", "profile", "parameters", "changed", "data")}
+    told = {field: asked[field] for field in TOLD}
     refusal = _refusal(asked)
     if refusal:
         return {"record": {**told, "state": "failed", "error": refusal}, "files": {}}
     settings = Settings(
         root=paths.ROOT,
-        workers=max(1, cores() // threads),
-        cell_timeout=asked["cell_timeout"],
+        workers=-(-cores() // threads),
         provenance=asked["provenance"],
+        **asked["limits"],
     )
-    with tempfile.TemporaryDirectory(prefix="initlib-run-") as place:
-        path = Path(place) / f"{asked['notebook']}.ipynb"
-        path.write_text(asked["text"], encoding="utf-8")
-        run = Run(**(told | {"notebook": read_notebook(path)}))
-        folder = RunFolder(Path(place) / "run")
-        with folder.lock():
-            record = attempt(run, folder, settings, KernelGroup(), lambda done, total: None)
-        return {"record": record, "files": _read_files(folder.path)}
+    try:
+        with tempfile.TemporaryDirectory(prefix="initlib-run-") as place:
+            path = Path(place) / f"{asked['notebook']}.ipynb"
+            path.write_text(asked["text"], encoding="utf-8")
+            run = Run(**(told | {"notebook": read_notebook(path)}))
+            folder = RunFolder(Path(place) / "run")
+            with folder.lock():
+                record = attempt(run, folder, settings, kernels, lambda done, total: None)
+            return {"record": record, "files": _read_files(folder.path)}
+    except OSError as error:
+        why = f"on the worker {platform.node()}: {type(error).__name__}: {error}"
+        return {"record": {**told, "state": "failed", "error": why}, "files": {}}
 
 
 def put_files(files: Mapping[str, bytes], folder: RunFolder, scratch: Path) -> None:

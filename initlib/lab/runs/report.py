@@ -15,7 +15,7 @@ from initlib.lab.paths import write_atomic
 from initlib.lab.runs.inputs import Inputs
 from initlib.lab.runs.notebook import Notebook, find_notebooks, read_notebook
 from initlib.lab.runs.parameters import PlanError
-from initlib.lab.runs.plan import plan
+from initlib.lab.runs.plan import Checksums, cached_checksums, plan
 from initlib.lab.runs.progress import reason
 from initlib.lab.runs.store import Record, Store
 
@@ -46,7 +46,7 @@ def collect(store: Store, folder: Path, inputs: Inputs) -> list[dict[str, Any]]:
         # What is broken now may still have runs on record.
         with contextlib.suppress(PlanError):
             notebooks[name] = read_notebook(path)
-    rows = []
+    rows, checksums = [], cached_checksums()
     for run in store:
         record = run.read()
         if record is None:
@@ -57,7 +57,9 @@ def collect(store: Store, folder: Path, inputs: Inputs) -> list[dict[str, Any]]:
                 "profile": record["profile"],
                 "changed": " ".join(f"{k}={v}" for k, v in record["changed"].items()),
                 "state": record["state"],
-                "current": _is_current(record, notebooks.get(record["notebook"]), inputs),
+                "current": _is_current(
+                    record, notebooks.get(record["notebook"]), inputs, checksums
+                ),
                 "seconds": record.get("seconds"),
                 "why": reason(record),
                 "key": record["key"],
@@ -69,11 +71,13 @@ def collect(store: Store, folder: Path, inputs: Inputs) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["notebook"], row["started"]))
 
 
-def _is_current(record: Record, notebook: Notebook | None, inputs: Inputs) -> bool:
+def _is_current(
+    record: Record, notebook: Notebook | None, inputs: Inputs, checksums: Checksums
+) -> bool:
     if notebook is None:
         return False
     try:
-        [run] = plan([notebook], inputs, overrides=record["parameters"])
+        [run] = plan([notebook], inputs, overrides=record["parameters"], checksums=checksums)
     except PlanError:
         return False
     return run.key == record["key"]

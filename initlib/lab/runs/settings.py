@@ -28,6 +28,8 @@ class Settings:
         Further attempts after the death of a kernel. A cell that raised would only raise again.
     cell_timeout : float, optional
         Seconds that one cell may take.
+    run_timeout : float, optional
+        Seconds that one attempt at a run may take, from the start of its kernel.
     provenance : mapping
         Goes on record as it is: commit, dirty, versions.
     """
@@ -37,6 +39,7 @@ class Settings:
     force: bool = False
     retries: int = 0
     cell_timeout: float | None = None
+    run_timeout: float | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property

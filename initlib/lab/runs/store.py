@@ -10,6 +10,7 @@ process is gone.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -31,6 +32,7 @@ NOTEBOOK = "notebook.ipynb"
 PARTIAL = "notebook.partial.ipynb"
 OWN = ("run.json", "log.txt", "lock")
 INTERRUPTED = "interrupted"
+KEPT_BYTES = 10_000
 
 
 class Store:
@@ -124,6 +126,16 @@ class RunFolder:
         """Replace the record, atomically."""
         write_atomic(self.path / "run.json", _as_json(record))
 
+    def queue(self, record: Record) -> None:
+        """Replace the record by that of a run that waits.
+
+        Also atomic, but not brought to the disk: a power cut may lose it, and a thousand of them
+        take no time.
+        """
+        draft = self.path / "run.json.new"
+        draft.write_text(_as_json(record), encoding="utf-8")
+        os.replace(draft, self.path / "run.json")
+
     def begin(self, record: Record) -> Path:
         """Write the record, clear what an earlier attempt left, and make a scratch folder.
 
@@ -157,15 +169,31 @@ class RunFolder:
         _flush(self.path)
         self.write(record)
 
-    def fail(self, record: Record) -> None:
-        """Drop what the kernel wrote and write the record; the partial notebook and log stay."""
-        self._clear(keep=(*OWN, PARTIAL))
+    def fail(self, record: Record, *, make_room: bool = False) -> None:
+        """Drop what the kernel wrote and write the record; the partial notebook and log stay.
+
+        To make room for other runs, of these only the last `KEPT_BYTES` of the log stay.
+        """
+        self._clear(keep=OWN if make_room else (*OWN, PARTIAL))
+        if make_room and self.log.exists():
+            with self.log.open("r+b") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - KEPT_BYTES))
+                end = file.read()
+                file.seek(0)
+                file.write(end)
+                file.truncate()
         self.write(record)
 
     def _clear(self, keep: tuple[str, ...]) -> None:
         for path in self.path.iterdir():
             if path.name not in keep:
                 _remove(path)
+
+
+def is_out_of_room(error: BaseException) -> bool:
+    """Whether it says that a disk, a quota or a file is full."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in full
 
 
 def _take(file: Any, operation: int) -> bool:
