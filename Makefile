@@ -36,7 +36,7 @@ nbval: $(READY)
 site: $(READY) ## Write notebooks, gallery and ledger as a website into site/
 	$(BIN)/initlib site
 
-lab: $(READY) ## Open JupyterLab on notebooks/
+lab: $(READY) ## Open JupyterLab on notebooks/, for this machine alone and with a token
 	$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS) --ip=127.0.0.1
 
 labcheck: $(READY) ## Open and run every notebook in JupyterLab, by its menus, in a headless Chromium

@@ -75,6 +75,8 @@ def test_a_parameters_file_is_checked_and_overridden(root):
     assert "01-a seed=4 lr=0.001" in result.output
     file.write_text("[1]")
     assert call("run", "--parameters", str(file)).exit_code == 2
+    file.write_text('{"seed": 3, "seed": 4}')
+    assert "'seed' is given twice" in call("run", "--parameters", str(file)).output
 
 
 def test_list_names_notebooks_and_their_parameters(root):
@@ -237,6 +239,9 @@ def test_a_runner_that_is_ended_leaves_no_result_and_the_next_goes_on(root, how)
             assert runner.returncode == 130, output
             assert "1 dead, 1 not started" in output
             assert record_of(root, "01-a")["error"] == "interrupted"
+        # What an interrupted batch has not come to is not forgotten.
+        left = call("run", "--only-failed", "--dry-run").output
+        assert ("01-a" in left, "02-b" in left) == (True, True)
         assert "results.json" not in files_of(root, "01-a")
 
         runner = Command("run")

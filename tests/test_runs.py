@@ -5,6 +5,8 @@ import errno
 import io
 import json
 import os
+import tracemalloc
+from functools import cached_property
 from pathlib import Path
 
 import papermill
@@ -12,7 +14,10 @@ import pytest
 from rich.console import Console
 from tiny_notebooks import files_of, make_notebook, make_root, record_of
 
+from initlib.lab import data
 from initlib.lab.runs import execute as execution
+from initlib.lab.runs import notebook as notebooks
+from initlib.lab.runs import report
 from initlib.lab.runs import store as storage
 from initlib.lab.runs.execute import Outcome, execute
 from initlib.lab.runs.inputs import Inputs, sources_digest
@@ -226,6 +231,10 @@ def test_notebooks_are_found_by_name(root, asked, found):
         ("Untitled", "no notebook"),
         ("", "no notebook"),
         ("../secret", "no notebook"),
+        ("runs/05-he/0123456789abcdef/notebook.ipynb", "only those in"),
+        ("runs/quick/05-he.ipynb", "only those in"),
+        ("/tmp/05-he.ipynb", "only those in"),
+        ("notebooks/../runs/05-he.ipynb", "only those in"),
     ],
 )
 def test_unknown_notebooks_are_refused_with_a_hint(root, asked, hint):
@@ -288,6 +297,7 @@ def test_what_can_not_be_planned_is_refused_with_a_hint(root, request_, hint):
         ('{"01-a": 1}', "object of parameters"),
         ("[]", "must hold an object"),
         ("{", "JSON"),
+        ('{"01-a": {"lr": 1, "seed": 2, "lr": 3}}', "'lr' is given twice"),
     ],
 )
 def test_a_wrong_full_profile_is_refused(root, text, hint):
@@ -487,6 +497,15 @@ def test_one_batch_of_good_and_bad_runs_and_a_second_that_resumes(root, monkeypa
     assert forced.state == "ok"
 
 
+def test_a_run_that_takes_too_long_is_ended_though_no_cell_does(root):
+    make_notebook(root, "01-a", "import time", *["time.sleep(1.5)"] * 3)
+    [outcome] = run_all(root, cell_timeout=60, run_timeout=4)
+    assert outcome.state == "failed"
+    assert outcome.record["error"] == "the run took longer than its time limit"
+    assert outcome.record["cell"] in (3, 4, 5, 6)
+    assert outcome.record["seconds"] < 30
+
+
 def test_a_dead_kernel_is_tried_again_when_asked_to(root):
     trap = root / "trap"
     trap.touch()
@@ -539,6 +558,68 @@ def test_progress_is_live_in_a_terminal_and_plain_elsewhere(root, terminal):
     assert ("\x1b[" in lines) == terminal
     assert ("0/2 runs" in lines) == terminal
     assert ("[2/2]" in lines) != terminal
+
+
+# Many
+
+
+class Count:
+    """Calls a function, and counts how often."""
+
+    def __init__(self, function):
+        self.calls, self._function = 0, function
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        return self._function(*args, **kwargs)
+
+
+def test_a_thousand_runs_need_their_notebook_and_data_once(root, monkeypatch):
+    """By the work, not the time: what is large is read, written as JSON and hashed once."""
+    own = root / "own.npz"
+    own.write_text("data")
+    parameters = f"seed: int = 0  # s\ndataset: str = {str(own)!r}  # d"
+    make_notebook(root, "01-a", "x = 1", parameters=parameters)
+    read = Count(notebooks.read_notebook)
+    code = Count(notebooks.Notebook.canonical_code.func)
+    checksums = Count(data.checksums)
+    for module in (notebooks, report):
+        monkeypatch.setattr(module, "read_notebook", read)
+    canonical = cached_property(lambda notebook: code(notebook))
+    canonical.__set_name__(notebooks.Notebook, "canonical_code")
+    monkeypatch.setattr(notebooks.Notebook, "canonical_code", canonical)
+    monkeypatch.setattr(data, "checksums", checksums)
+    counts = (read, code, checksums)
+
+    runs = plan_all(root, grid={"seed": ",".join(map(str, range(1000)))})
+    store = Store(root / "runs")
+    flush = Count(os.fsync)
+    monkeypatch.setattr(os, "fsync", flush)
+    batch = execution._Batch(Settings(root=root), Told(), None)
+    assert all(batch.skip_or_queue(run, store.folder(*run.id)) is None for run in runs)
+    assert len(runs) == 1000
+    assert [count.calls for count in counts] == [1, 1, 1]
+    assert flush.calls == 0
+
+    rows = collect(store, root / "notebooks", INPUTS)
+    assert {row["state"] for row in rows} == {"queued"}
+    assert all(row["current"] for row in rows)
+    assert len(rows) == 1000
+    assert [count.calls for count in counts] == [2, 2, 2]
+
+
+def test_the_memory_of_a_plan_does_not_hold_a_notebook_for_each_run(root):
+    make_notebook(root, "01-a", "x = " + "1 + " * 50_000 + "1")
+    tracemalloc.start()
+    try:
+        runs = plan_all(root, grid={"seed": ",".join(map(str, range(1000)))})
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(runs) == 1000
+    # Of 200 MB that a thousand copies would take: the text a few times, and 2 kB a run.
+    assert kept < 5e6
+    assert peak < 10e6
 
 
 # What is made of the runs
