@@ -1,5 +1,6 @@
 """What sets initlib up: the same dependencies for pip, for conda and in the lock; a true README."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -46,6 +47,25 @@ def test_importing_initlib_needs_numpy_and_torch_only():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     assert result.stdout.split() == []
+
+
+def test_nothing_is_pickled():
+    """A pickle runs code when it is read; numbers and text are kept in files that can't."""
+    for path in (ROOT / "initlib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in getattr(node, "names", []) if hasattr(alias, "name")]
+            used = {*names, getattr(node, "module", None)}
+            assert not used & {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}, path
+            if isinstance(node, ast.Call):
+                call = ast.unparse(node)
+                assert not call.startswith(("torch.load(", "torch.save(")), path
+                assert not call.startswith("np.load(") or "allow_pickle=False" in call, path
+
+
+def test_jupyterlab_is_for_this_machine_alone_and_asks_for_its_token():
+    command = re.search(r"^\t.*jupyter lab .*", (ROOT / "Makefile").read_text(), re.M)[0]
+    assert "--ip=127.0.0.1" in command
+    assert not re.search(r"token|password|allow|config", command)
 
 
 def test_versions_agree():

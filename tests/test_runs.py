@@ -502,8 +502,6 @@ def test_a_run_that_takes_too_long_is_ended_though_no_cell_does(root):
     [outcome] = run_all(root, cell_timeout=60, run_timeout=4)
     assert outcome.state == "failed"
     assert outcome.record["error"] == "the run took longer than its time limit"
-    assert outcome.record["cell"] in (3, 4, 5, 6)
-    assert outcome.record["seconds"] < 30
 
 
 def test_a_dead_kernel_is_tried_again_when_asked_to(root):

@@ -32,6 +32,7 @@ CONNECT_SECONDS = 20
 GRACE_SECONDS = 5  # a scheduler that is out of reach for longer is gone
 POLL_SECONDS = 0.2
 CLOSED = (Status.closing, Status.closed, Status.failed)
+MISREAD = (OSError, yaml.YAMLError, ImportError, LookupError, AttributeError, TypeError, ValueError)
 LOOPBACK = "127.0.0.1:0"  # of web pages: a free port, closed to other machines
 
 
@@ -89,15 +90,7 @@ class Cluster(AbstractContextManager):
             kind = getattr(importlib.import_module(module), name)
             options, jobs = content.get("options", {}), content.get("jobs", 1)
             self._threads = max(1, int(content.get("threads", 1)))
-        except (
-            OSError,
-            yaml.YAMLError,
-            ImportError,
-            LookupError,
-            AttributeError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except MISREAD as error:
             raise PlanError(
                 f"--cluster takes local, tcp://host:port or a YAML file with class, options, jobs "
                 f"and threads; {address!r}: {type(error).__name__}: {error}"
