@@ -9,6 +9,7 @@ from tiny_notebooks import make_root
 
 from initlib.lab import paths
 from initlib.lab.figures import style
+from initlib.lab.runs import forked
 
 mpl.use("agg")
 
@@ -29,6 +30,17 @@ def root(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name, root / name.lower())
     yield root
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.fixture(params=["ordinary", "forked"])
+def kernels(request, monkeypatch):
+    """Each way to start kernels, for what has to hold of both."""
+    # Notebooks of a few cells import nothing.
+    monkeypatch.setattr(forked, "PRELOADED", ())
+    if request.param == "forked" and not forked.SUPPORTED:
+        pytest.skip("forking needs Linux")
+    yield request.param
+    forked.close_servers()
 
 
 @pytest.fixture

@@ -189,12 +189,12 @@ def test_results_of_another_form_are_named_and_the_batch_is_reported(root):
 # What survives
 
 
-def test_a_kernel_that_is_killed_is_dead_and_the_others_finish(root):
+def test_a_kernel_that_is_killed_is_dead_and_the_others_finish(root, kernels):
     make_notebook(root, "02-b", "print('fine')")
     with Meeting(root) as meeting:
         figure = WRITE.format("figures/fig-a-b.pdf", "a figure")
         make_notebook(root, "01-a", figure, meeting.code)
-        runner = Command("run", "--workers", "2")
+        runner = Command("run", "--workers", "2", "--kernels", kernels)
         kernel, _ = meeting.wait()
         os.kill(kernel, signal.SIGKILL)
         output = runner.wait()
@@ -219,12 +219,12 @@ def test_a_kernel_that_is_killed_is_dead_and_the_others_finish(root):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_runner_that_is_ended_leaves_no_result_and_the_next_goes_on(root, how):
+def test_a_runner_that_is_ended_leaves_no_result_and_the_next_goes_on(root, how, kernels):
     results = WRITE.format("results.json", '{"notebook": "01-a", "claims": [], "numbers": {}}')
     make_notebook(root, "02-b", "1")
     with Meeting(root) as meeting:
         make_notebook(root, "01-a", results, meeting.code)
-        runner = Command("run", "--workers", "1")
+        runner = Command("run", "--workers", "1", "--kernels", kernels)
         _, connection = meeting.wait()
         runner.send_signal(how)
         output = runner.wait()
@@ -271,11 +271,11 @@ def test_two_runners_share_the_work_and_run_nothing_twice(root):
     assert all("1 ok" in output and "1 done before" in output for output in outputs)
 
 
-def test_a_file_that_can_not_be_written_fails_its_run_only(root):
+def test_a_file_that_can_not_be_written_fails_its_run_only(root, kernels):
     make_notebook(root, "01-a", "print('x' * 200_000)")
     make_notebook(root, "02-b", "1")
     # As on a full disk, a write ends with an error.
-    command = f"ulimit -f 100; exec {sys.executable} -m initlib.lab.cli run"
+    command = f"ulimit -f 100; exec {sys.executable} -m initlib.lab.cli run --kernels {kernels}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done.stderr
     assert "01-a: failed" in done.stdout

@@ -440,7 +440,7 @@ def test_a_kernel_can_not_replace_the_record_or_the_notebook(tmp_path):
 # Kernels
 
 
-def test_one_batch_of_good_and_bad_runs_and_a_second_that_resumes(root, monkeypatch):
+def test_one_batch_of_good_and_bad_runs_and_a_second_that_resumes(root, kernels, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "99")
     trap = root / "trap"
     trap.touch()
@@ -454,7 +454,8 @@ def test_one_batch_of_good_and_bad_runs_and_a_second_that_resumes(root, monkeypa
     make_notebook(root, "05-hangs", RESULTS, "import time\ntime.sleep(60)")
     told = Told()
     runs = plan_all(root, overrides={"lr": "2"})
-    outcomes = run_all(root, runs, told, cell_timeout=1)
+    forked = kernels == "forked"
+    outcomes = run_all(root, runs, told, cell_timeout=1, forked=forked)
 
     ended = {o.run.notebook.name: (o.state, o.record["cell"], o.record["error"]) for o in outcomes}
     assert ended == {
@@ -490,7 +491,8 @@ def test_one_batch_of_good_and_bad_runs_and_a_second_that_resumes(root, monkeypa
     assert results["parameters"] == {"seed": 0, "lr": 2.0}
 
     trap.unlink()
-    again = run_all(root, [run for run in runs if run.notebook.name in ("01-good", "03-dies")])
+    rest = [run for run in runs if run.notebook.name in ("01-good", "03-dies")]
+    again = run_all(root, rest, forked=forked)
     assert [outcome.state for outcome in again] == ["skipped", "ok"]
     assert "results.json" in files_of(root, "03-dies")
     [forced] = run_all(root, runs[:1], force=True)
@@ -504,13 +506,13 @@ def test_a_run_that_takes_too_long_is_ended_though_no_cell_does(root):
     assert outcome.record["error"] == "the run took longer than its time limit"
 
 
-def test_a_dead_kernel_is_tried_again_when_asked_to(root):
+def test_a_dead_kernel_is_tried_again_when_asked_to(root, kernels):
     trap = root / "trap"
     trap.touch()
     die = f"import os\nif os.path.exists({str(trap)!r}):\n"
     die += f"    os.remove({str(trap)!r})\n    os._exit(3)"
     make_notebook(root, "01-a", die)
-    [outcome] = run_all(root, retries=1)
+    [outcome] = run_all(root, retries=1, forked=kernels == "forked")
     assert outcome.state == "ok"
     assert "exited with status 3" not in outcome.folder.log.read_text()
 

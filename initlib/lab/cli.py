@@ -63,6 +63,14 @@ WORKERS = click.option(
     "--workers", type=click.IntRange(min=1), help="Kernels at a time.  [default: one a core]"
 )
 FORCE = click.option("--force", is_flag=True, help="Run also what is done.")
+KERNELS = click.option(
+    "--kernels",
+    type=click.Choice(["auto", "forked", "ordinary"]),
+    default="auto",
+    show_default=True,
+    help="Fork them from a process that has imported torch, or start each anew. Results are the "
+    "same; auto forks for several runs on Linux.",
+)
 
 LEFT = ("failed", "dead", "queued")
 
@@ -99,6 +107,7 @@ def main() -> None:
 @click.option("--profile", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
 @WORKERS
 @FORCE
+@KERNELS
 @click.option("--only-failed", is_flag=True, help="Run only what failed, died or was left waiting.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and what is done.")
 @click.option("--cell-timeout", type=click.IntRange(min=1), help="Seconds that a cell may take.")
@@ -148,6 +157,7 @@ def run(notebooks, values, grid, file, profile, only_failed, dry_run, **settings
 @NOTEBOOKS
 @WORKERS
 @FORCE
+@KERNELS
 def refresh(notebooks, **settings) -> None:
     """Execute notebooks with their own parameters and put the outputs into them.
 

@@ -1,4 +1,4 @@
-"""One attempt at a run: its record, the environment of its kernel, and what becomes of it."""
+"""One attempt at a run: its record, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,13 @@ import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
+from initlib.lab.runs.environment import kernel_environment
 from initlib.lab.runs.failure import RunFailure
 from initlib.lab.runs.kernel import KernelGroup, run_notebook
 from initlib.lab.runs.plan import Run
 from initlib.lab.runs.settings import Settings
 from initlib.lab.runs.store import Record, RunFolder, is_out_of_room
-
-# Each is read by one of the libraries that would otherwise take every core.
-THREAD_LIMITS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 def attempt(
@@ -89,34 +80,6 @@ def attempt(
     with contextlib.suppress(OSError):
         folder.fail(record, make_room=no_room)
     return record
-
-
-def kernel_environment(run: Run, scratch: Path, settings: Settings) -> dict[str, str]:
-    """Return the environment of a run's kernel.
-
-    Parameters
-    ----------
-    run : Run
-        Gives the key.
-    scratch : Path
-        Where the kernel puts results and figures.
-    settings : Settings
-        Gives the root and the number of threads.
-
-    Returns
-    -------
-    dict of str to str
-        This process's environment with those added.
-    """
-    return {
-        **os.environ,
-        **dict.fromkeys(THREAD_LIMITS, str(settings.threads)),
-        "INITLIB_ROOT": str(settings.root),
-        "INITLIB_RUN_DIR": str(scratch),
-        "INITLIB_RUN_KEY": run.key,
-        # Otherwise a backend that the caller has set would keep figures out of the notebook.
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    }
 
 
 def now() -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from initlib.lab.runs import forked
+from initlib.lab.runs.environment import shared_environment
 from initlib.lab.runs.plan import Run
 from initlib.lab.runs.settings import Settings
 from initlib.lab.runs.store import Record, RunFolder, Store
@@ -97,8 +100,8 @@ def execute(
     folders = [(run, store.folder(*run.id)) for run in runs]
     outcomes = [batch.skip_or_queue(run, folder) for run, folder in folders]
     if None in outcomes:
-        kernels = _import_papermill().KernelGroup()
-        with ThreadPoolExecutor(settings.workers) as pool:
+        with _fork_server(settings), ThreadPoolExecutor(settings.workers) as pool:
+            kernels = _import_papermill().KernelGroup(settings.forked)
             try:
                 for wait in (False, True):
                     todo = [i for i, outcome in enumerate(outcomes) if outcome is None]
@@ -126,7 +129,7 @@ class _Batch:
         if self._is_settled(folder):
             return self._end(Outcome(run, folder, "skipped", folder.read() or {}))
         # A disk without room for that is reported by the run itself.
-        with contextlib.suppress(OSError), folder.lock() as held:
+        with suppress(OSError), folder.lock() as held:
             if held and not folder.is_done():
                 folder.queue({**run.describe(), "state": "queued"})
         return None
@@ -171,6 +174,13 @@ class _Batch:
     def _end(self, outcome: Outcome) -> Outcome:
         self.progress.finished(outcome)
         return outcome
+
+
+def _fork_server(settings: Settings) -> AbstractContextManager[object]:
+    """Let a server import what kernels need while this process imports what it needs itself."""
+    if not settings.forked:
+        return nullcontext()
+    return forked.serving(shared_environment(settings), os.getcwd())
 
 
 def _import_papermill() -> ModuleType:

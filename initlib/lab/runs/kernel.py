@@ -27,6 +27,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
+from initlib.lab.runs import provisioner
 from initlib.lab.runs.failure import RunFailure, cause_of_death, explain
 
 INJECTED = "injected-parameters"
@@ -35,9 +36,16 @@ LONGEST_TEMPDIR = 60
 
 
 class KernelGroup:
-    """The kernels in use, so that another thread can end all of them at once."""
+    """The kernels in use, so that another thread can end all of them at once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    forked : bool
+        Fork them from a server that has imported what they will; what they compute is the same.
+    """
+
+    def __init__(self, forked: bool = False) -> None:
+        self.forked = forked
         self.stopping = threading.Event()
         self._clients: set[PapermillNotebookClient] = set()
 
@@ -62,10 +70,15 @@ class KernelGroup:
 class _Kernel(AsyncKernelManager):
     """A kernel of this very interpreter, whatever kernels are installed and named."""
 
+    forked = False
+
     @property
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, language="python", display_name="initlib (Python 3)")
+        spec = KernelSpec(argv=argv, language="python", display_name="initlib (Python 3)")
+        if self.forked:
+            spec.metadata = {"kernel_provisioner": {"provisioner_name": provisioner.NAME}}
+        return spec
 
 
 class _Engine(NBClientEngine):
@@ -105,6 +118,7 @@ class _Engine(NBClientEngine):
         short = tempfile.gettempdir() if len(tempfile.gettempdir()) < LONGEST_TEMPDIR else "/tmp"
         with tempfile.TemporaryDirectory(prefix="initlib-", dir=short) as sockets:
             kernel = _Kernel(transport="ipc", connection_file=os.path.join(sockets, "k.json"))
+            kernel.forked = kernels.forked
             client.km = kernel
             kernels.add(client)
             try:
@@ -118,6 +132,7 @@ class _Engine(NBClientEngine):
 
 
 papermill_engines.register("initlib", _Engine)
+provisioner.register()
 
 
 def run_notebook(

@@ -30,6 +30,8 @@ class Settings:
         Seconds that one cell may take.
     run_timeout : float, optional
         Seconds that one attempt at a run may take, from the start of its kernel.
+    forked : bool
+        Fork kernels from a server instead of starting each as a process of its own.
     provenance : mapping
         Goes on record as it is: commit, dirty, versions.
     """
@@ -40,6 +42,7 @@ class Settings:
     retries: int = 0
     cell_timeout: float | None = None
     run_timeout: float | None = None
+    forked: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
