@@ -1,7 +1,8 @@
 """Parameter initialization for neural networks: every initializer does what its formula says.
 
 ``import initlib as init`` stands in for ``import torch.nn.init as init``; `initlib.compat` lists
-what differs on purpose. The reading order of the modules:
+what differs on purpose. `public` imports all of it. The
+reading order of the modules:
 
 1. random values: `streams` defines the bits, `compiled` is their fast form, `truncated` the cut
    normal law, `sampling` fills a target (`targets`) from them;
@@ -17,79 +18,18 @@ what differs on purpose. The reading order of the modules:
    `spectra` are about singular values; and narrow ones: `finite_width`.
 """
 
+import sys
+from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from initlib.activations import ACTIVATIONS, Activation, activation
-from initlib.adaptive import lsuv_
-from initlib.adaptive_report import LsuvReport, LsuvRow
-from initlib.apply import initialize
-from initlib.audit import Audit, AuditRow
-from initlib.callables import as_activation
-from initlib.compat import (
-    constant,
-    dirac,
-    eye,
-    kaiming_normal,
-    kaiming_uniform,
-    normal,
-    orthogonal,
-    sparse,
-    uniform,
-    xavier_normal,
-    xavier_uniform,
-)
-from initlib.critical import critical_line
-from initlib.fans import Fans, fans
-from initlib.fills import (
-    constant_,
-    normal_,
-    ones_,
-    trunc_normal_,
-    truncated_std,
-    uniform_,
-    zeros_,
-)
-from initlib.finite_width import LogLength, length_second_moment, log_length, width_beta
-from initlib.gains import GainReport, calculate_gain, gain, gain_report, gain_table
-from initlib.jacobian import SquaredSingularValues, derivative_moment, jacobian_moments
-from initlib.jacobian_law import jacobian_law
-from initlib.jacobian_spectrum import jacobian_spectrum
-from initlib.meanfield import MeanField
-from initlib.moments import Moments, moments
-from initlib.orthogonal import delta_orthogonal_, orthogonal_
-from initlib.phase import PhaseDiagram, phase_diagram
-from initlib.probe import probe
-from initlib.probe_pass import Probe
-from initlib.probe_report import ProbeRow, Signals
-from initlib.sampling import stream_key
-from initlib.schemes import (
-    glorot_normal_,
-    glorot_uniform_,
-    he_normal_,
-    he_uniform_,
-    kaiming_normal_,
-    kaiming_uniform_,
-    lecun_normal_,
-    lecun_uniform_,
-    normalized_normal_,
-    normalized_uniform_,
-    standard_uniform_,
-    xavier_normal_,
-    xavier_uniform_,
-)
-from initlib.spectra import (
-    SpectralLaw,
-    marchenko_pastur,
-    product_law,
-    product_moment,
-    product_norm,
-)
-from initlib.structured import dirac_, eye_, identity_
-from initlib.units import sparse_, unit_rows_
-from initlib.variance import Law, variance_scaling_
+if TYPE_CHECKING:
+    from initlib.public import *  # noqa: F403
 
 __version__ = version("initlib")
 
+# ruff: noqa: F405
 __all__ = [
     "ACTIVATIONS",
     "Activation",
@@ -174,3 +114,28 @@ __all__ = [
     "xavier_uniform_",
     "zeros_",
 ]
+
+
+class _Package(ModuleType):
+    """Imports the public names when the first of them is asked for.
+
+    So what only plans runs or lists results, like the command line, does not wait for torch.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        public = import_module("initlib.public")
+        vars(self).update({known: getattr(public, known) for known in __all__})
+        return vars(self)[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Some functions have the name of their module, whose import must not hide them.
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*vars(self), *__all__})
+
+
+sys.modules[__name__].__class__ = _Package

@@ -13,7 +13,8 @@ import torch
 
 from initlib.lab import mnist
 from initlib.lab.archive import NEEDED
-from initlib.lab.data import checksums, load
+from initlib.lab.checksums import checksums
+from initlib.lab.data import load
 from initlib.lab.paths import DATA
 
 

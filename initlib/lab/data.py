@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,10 +12,9 @@ from torch import Tensor
 
 from initlib.lab import mnist
 from initlib.lab.archive import read_archive
+from initlib.lab.checksums import is_path
 
 Scaling = Literal["standardized", "unit", "raw"]
-
-NAMES = ("mnist", "mnist-60k")
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def load(name: str | Path = "mnist", scaling: Scaling = "standardized") -> Datas
         raise ValueError(
             f"scaling {scaling!r} is unknown; use one of {', '.join(get_args(Scaling))}"
         )
-    if _is_path(name):
+    if is_path(name):
         arrays, sha256 = read_archive(Path(name).expanduser())
     else:
         arrays, sha256 = mnist.shipped() if name == "mnist" else mnist.full()
@@ -117,42 +114,6 @@ def load(name: str | Path = "mnist", scaling: Scaling = "standardized") -> Datas
         shift,
         scale,
         sha256,
-    )
-
-
-def checksums(name: str | Path = "mnist") -> dict[str, str]:
-    """Return what a run on this data depends on, without loading it.
-
-    Parameters
-    ----------
-    name : str or Path
-        As for `load`.
-
-    Returns
-    -------
-    dict
-        File name to sha256, as in `Dataset.sha256`.
-
-    Examples
-    --------
-    >>> checksums("mnist")["t10k-labels-idx1-ubyte.gz"][:8]
-    'ff7bcfd4'
-    """
-    if _is_path(name):
-        path = Path(name).expanduser()
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
-    return mnist.checksums(mnist.SHIPPED if name == "mnist" else mnist.ALL)
-
-
-def _is_path(name: str | Path) -> bool:
-    if isinstance(name, Path) or str(name).endswith(".npz"):
-        return True
-    if name in NAMES:
-        return False
-    near = difflib.get_close_matches(str(name), NAMES) or NAMES
-    raise ValueError(
-        f"data set {name!r} is unknown; did you mean {' or '.join(near)}? "
-        "An archive of your own must end in .npz"
     )
 
 

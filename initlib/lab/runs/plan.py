@@ -198,9 +198,9 @@ def _checksums(dataset: Value | None) -> dict[str, str]:
     """What a data set consists of: file name to sha256."""
     if not isinstance(dataset, str):
         return {}
-    from initlib.lab import data
+    from initlib.lab.checksums import checksums
 
     try:
-        return data.checksums(dataset)
+        return checksums(dataset)
     except (OSError, ValueError) as error:
         raise PlanError(str(error)) from None

@@ -131,7 +131,7 @@ def put_files(files: Mapping[str, bytes], folder: RunFolder, scratch: Path) -> N
 
 def _refusal(asked: Mapping[str, Any]) -> str:
     """Why this side would not compute the same; empty if it would."""
-    from initlib.lab.data import checksums
+    from initlib.lab.checksums import checksums
 
     here, needed = read_inputs(), asked["needed"]
     for package in MATTERS:
