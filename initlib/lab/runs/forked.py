@@ -194,6 +194,8 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
         self._errors.close()
+        for kernel in self._kernels:
+            kernel.poll()
 
 
 _servers: dict[tuple[str, frozenset], ForkServer] = {}
