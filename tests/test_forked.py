@@ -236,7 +236,8 @@ def test_a_kernel_that_lives_can_be_waited_for_terminated_and_killed(few_imports
     wait_for(lambda: not is_there(other.pid))
 
 
-def test_all_ends_soon_after_the_runner_is_killed(tmp_path):
+@pytest.mark.parametrize("server_too", [False, True])
+def test_all_ends_soon_after_the_runner_is_killed(tmp_path, server_too):
     code = (
         "import os, time\n"
         "from initlib.lab.runs import forked\n"
@@ -252,8 +253,10 @@ def test_all_ends_soon_after_the_runner_is_killed(tmp_path):
         pids = (tmp_path / "out").read_text().split()
     assert all(is_there(pid) for pid in pids)
     runner.kill()
+    if server_too:
+        os.kill(int(pids[1]), signal.SIGKILL)
     runner.wait()
-    wait_for(lambda: not any(is_there(pid) for pid in pids), seconds=3)
+    wait_for(lambda: not any(is_there(pid) for pid in pids), seconds=5)
 
 
 @pytest.mark.parametrize("retries", [0, 1])
@@ -336,9 +339,10 @@ def test_jupyter_finds_the_provisioner_by_its_name():
     assert getattr(sys.modules[module], name) is provisioner.ForkedProvisioner
 
 
-def test_a_kernel_of_jupyter_is_started_interrupted_restarted_and_shut_down(
-    tmp_path, few_imports, monkeypatch
-):
+def test_a_kernel_of_jupyter_is_started_interrupted_restarted_and_shut_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(forked, "PRELOADED", ("matplotlib.pyplot",))
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+
     class Manager(KernelManager):
         kernel_spec = KernelSpec(
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
@@ -352,6 +356,9 @@ def test_a_kernel_of_jupyter_is_started_interrupted_restarted_and_shut_down(
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
+        answer = {"backend": "__import__('matplotlib').get_backend()"}
+        shown = client.execute_interactive("", user_expressions=answer, timeout=30)
+        assert "inline" in shown["content"]["user_expressions"]["backend"]["data"]["text/plain"]
         message = client.execute("import os, time; open('here', 'w'); time.sleep(60)")
         wait_for(lambda: (tmp_path / "here").exists())
         manager.interrupt_kernel()
