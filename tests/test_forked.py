@@ -127,7 +127,7 @@ def test_a_notebook_of_the_laboratory_leaves_the_same_bytes(root):
 
 
 def test_kernels_of_one_server_share_no_random_numbers_and_no_changes(root, monkeypatch):
-    monkeypatch.setattr(forked, "PRELOADED", ("torch",))
+    monkeypatch.setattr(forked, "PRELOADED", ("torch", "numpy.random"))
     draw = (
         "import json, os, random, sys, numpy, torch\n"
         "print([random.random(), numpy.random.rand(), torch.rand(1).item()])\n"
@@ -238,19 +238,26 @@ def test_a_kernel_that_lives_can_be_waited_for_terminated_and_killed(few_imports
 
 @pytest.mark.parametrize("server_too", [False, True])
 def test_all_ends_soon_after_the_runner_is_killed(tmp_path, server_too):
+    # A kernel that holds the lock of the interpreter can't see that its parent is gone.
+    busy = "" if server_too else "__import__('ctypes').PyDLL(None).pause()"
+    there = tmp_path / "busy"
+    first = f"--IPKernelApp.exec_lines=open({str(there)!r}, 'w'); {busy}"
     code = (
         "import os, time\n"
         "from initlib.lab.runs import forked\n"
         "forked.PRELOADED = ()\n"
         "server = forked.fork_server(os.environ, os.getcwd())\n"
-        "kernel = server.fork(['ipykernel_launcher.py'], os.environ, os.getcwd(), (1, 2))\n"
+        f"argv = ['ipykernel_launcher.py', {first!r}]\n"
+        "kernel = server.fork(argv, os.environ, os.getcwd(), (1, 2))\n"
         "print(kernel.pid, server._process.pid, flush=True)\n"
         "time.sleep(60)"
     )
     with (tmp_path / "out").open("w+") as out:
         runner = subprocess.Popen([sys.executable, "-c", code], stdout=out, stderr=out)
+        wait_for(there.exists)
         wait_for(lambda: (tmp_path / "out").read_text().endswith("\n"))
         pids = (tmp_path / "out").read_text().split()
+    time.sleep(0.5)
     assert all(is_there(pid) for pid in pids)
     runner.kill()
     if server_too:
@@ -272,10 +279,15 @@ def test_a_server_that_is_killed_takes_its_kernels_along_and_is_replaced(
         thread.start()
         kernel, _ = meeting.wait()
         clock = time.monotonic()
-        os.kill(servers()[0]._process.pid, signal.SIGKILL)
+        [lost] = servers()
+        os.kill(lost._process.pid, signal.SIGKILL)
         wait_for(lambda: not is_there(kernel), seconds=3)
         if retries:
-            meeting.wait()[1].close()
+            kernel, connection = meeting.wait()
+            assert os.getpgid(kernel) == kernel
+            [server] = servers()
+            assert f"PPid:\t{server._process.pid}\n" in Path(f"/proc/{kernel}/status").read_text()
+            connection.close()
         thread.join(timeout=60)
     [outcome] = ended
     assert outcome.state == ("ok" if retries else "dead")

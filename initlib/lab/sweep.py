@@ -17,6 +17,7 @@ import pandas as pd
 from initlib.lab import paths
 from initlib.lab.results import read_results
 from initlib.lab.runs.execute import Outcome, execute
+from initlib.lab.runs.forked import pays
 from initlib.lab.runs.inputs import read_inputs
 from initlib.lab.runs.notebook import read_notebook
 from initlib.lab.runs.parameters import Value
@@ -80,7 +81,11 @@ def sweep(
         points = {name: _as_text(values) for name, values in grid.items()}
         runs = plan([read_notebook(path)], inputs, grid=points)
         # Kernels belong to the repository; only their store is elsewhere.
-        settings = Settings(root=paths.ROOT, workers=workers or min(cores(), len(runs)))
+        settings = Settings(
+            root=paths.ROOT,
+            workers=workers or min(cores(), len(runs)),
+            forked=pays(len(runs)),
+        )
         store = Store(Path(scratch) / "runs")
         outcomes = execute(runs, store, settings, _Silent())
         bad = [outcome for outcome in outcomes if outcome.state != "ok"]

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from initlib.lab import paths
 from initlib.lab.runs.execute import Outcome, execute
-from initlib.lab.runs.forked import SUPPORTED
+from initlib.lab.runs.forked import pays
 from initlib.lab.runs.inputs import Inputs
 from initlib.lab.runs.parameters import PlanError
 from initlib.lab.runs.plan import Run
@@ -75,7 +75,7 @@ def run_batch(
         retries=retries,
         cell_timeout=cell_timeout,
         run_timeout=run_timeout,
-        forked=not cluster and (kernels == "forked" or (kernels == "auto" and _pays(runs))),
+        forked=not cluster and (kernels == "forked" or (kernels == "auto" and pays(len(runs)))),
         provenance={**read_commit(paths.ROOT), "versions": dict(inputs.versions)},
     )
     # A scheduler ends a job by SIGTERM: as with Ctrl-C, kernels and records are to be put in order.
@@ -85,11 +85,6 @@ def run_batch(
         if elsewhere and elsewhere.link:
             _say(console, f"cluster  {elsewhere.link}")
         return execute(runs, store, settings, progress, elsewhere and elsewhere.attempt)
-
-
-def _pays(runs: Sequence[Run]) -> bool:
-    """Whether the imports of a server are fewer than those of kernels, where it can fork at all."""
-    return SUPPORTED and len(runs) > 1
 
 
 def _place(

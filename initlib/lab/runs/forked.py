@@ -37,6 +37,11 @@ POLL_SECONDS = 0.05
 CLOSE_SECONDS = 5
 
 
+def pays(kernels: int) -> bool:
+    """Whether one server imports less than that many kernels, where it can fork at all."""
+    return SUPPORTED and kernels > 1
+
+
 class ForkError(Exception):
     """A kernel that can't be forked, and why."""
 

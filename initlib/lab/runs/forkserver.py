@@ -148,7 +148,6 @@ def run_kernel(end: socket.socket, streams: list[int]) -> None:
     """
     parent = os.getppid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     with end, end.makefile("r", encoding="utf-8") as lines:
         request = json.loads(lines.readline())
