@@ -181,7 +181,7 @@ def test_other_environments_and_folders_get_a_server_of_their_own(tmp_path, few_
 # How kernels and servers end
 
 
-def wait_for(happened, seconds=20):
+def wait_for(happened, seconds=60):
     for _ in range(int(seconds / 0.02)):
         if happened():
             return
@@ -254,16 +254,18 @@ def test_all_ends_soon_after_the_runner_is_killed(tmp_path, server_too):
     )
     with (tmp_path / "out").open("w+") as out:
         runner = subprocess.Popen([sys.executable, "-c", code], stdout=out, stderr=out)
-        wait_for(there.exists)
-        wait_for(lambda: (tmp_path / "out").read_text().endswith("\n"))
-        pids = (tmp_path / "out").read_text().split()
-    time.sleep(0.5)
-    assert all(is_there(pid) for pid in pids)
-    runner.kill()
+        try:
+            wait_for(there.exists)
+            wait_for(lambda: (tmp_path / "out").read_text().endswith("\n"))
+            pids = (tmp_path / "out").read_text().split()
+            time.sleep(0.5)
+            assert all(is_there(pid) for pid in pids)
+        finally:
+            runner.kill()
+            runner.wait()
     if server_too:
         os.kill(int(pids[1]), signal.SIGKILL)
-    runner.wait()
-    wait_for(lambda: not any(is_there(pid) for pid in pids), seconds=5)
+    wait_for(lambda: not any(is_there(pid) for pid in pids), seconds=15)
 
 
 @pytest.mark.parametrize("retries", [0, 1])
@@ -281,7 +283,7 @@ def test_a_server_that_is_killed_takes_its_kernels_along_and_is_replaced(
         clock = time.monotonic()
         [lost] = servers()
         os.kill(lost._process.pid, signal.SIGKILL)
-        wait_for(lambda: not is_there(kernel), seconds=3)
+        wait_for(lambda: not is_there(kernel), seconds=15)
         if retries:
             kernel, connection = meeting.wait()
             assert os.getpgid(kernel) == kernel
@@ -291,7 +293,7 @@ def test_a_server_that_is_killed_takes_its_kernels_along_and_is_replaced(
         thread.join(timeout=60)
     [outcome] = ended
     assert outcome.state == ("ok" if retries else "dead")
-    assert retries or time.monotonic() - clock < 5
+    assert retries or time.monotonic() - clock < 15
 
 
 # What can't be forked

@@ -28,17 +28,15 @@ from initlib.lab.runs import forkserver
 
 SUPPORTED = sys.platform == "linux"
 PRELOADED = ("torch", "pandas", "matplotlib.pyplot", "initlib.lab.*")
-PER_KERNEL = (
-    *("INITLIB_RUN_DIR", "INITLIB_RUN_KEY"),
-    *("JPY_PARENT_PID", "JPY_SESSION_NAME", "PYTEST_CURRENT_TEST"),
-)
+PER_KERNEL = ("INITLIB_RUN_DIR", "INITLIB_RUN_KEY", "JPY_PARENT_PID", "JPY_SESSION_NAME")
+PER_KERNEL += ("PYTEST_CURRENT_TEST",)
 START_SECONDS = 120
 POLL_SECONDS = 0.05
 CLOSE_SECONDS = 5
 
 
 def pays(kernels: int) -> bool:
-    """Whether one server imports less than that many kernels, where it can fork at all."""
+    """Whether a server imports less than that many kernels do, where it can fork at all."""
     return SUPPORTED and kernels > 1
 
 
@@ -211,11 +209,7 @@ def fork_server(env: Mapping[str, str], cwd: str) -> ForkServer:
     """Return the server for kernels with this environment and working directory.
 
     It is started if there is none, or if it got lost; one that could not start isn't tried again.
-
-    Raises
-    ------
-    ForkError
-        If the system has no room for a further process.
+    Raises ForkError where the system has no room for a further process.
     """
     shared = frozenset((name, value) for name, value in env.items() if name not in PER_KERNEL)
     with _servers_lock:
