@@ -248,7 +248,8 @@ def test_all_ends_soon_after_the_runner_is_killed(tmp_path, server_too):
         "forked.PRELOADED = ()\n"
         "server = forked.fork_server(os.environ, os.getcwd())\n"
         f"argv = ['ipykernel_launcher.py', {first!r}]\n"
-        "kernel = server.fork(argv, os.environ, os.getcwd(), (1, 2))\n"
+        "null = os.open(os.devnull, os.O_WRONLY)\n"
+        "kernel = server.fork(argv, os.environ, os.getcwd(), (null, null))\n"
         "print(kernel.pid, server._process.pid, flush=True)\n"
         "time.sleep(60)"
     )
