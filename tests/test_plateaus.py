@@ -60,7 +60,9 @@ def test_outcomes_are_those_of_each_arm():
     losses = np.stack([falling, np.full(30, 2.3), np.where(np.arange(30) < 5, 2.0, np.nan)], axis=1)
     arms = (Arm("he_normal", 0.1), Arm("lecun_normal", 0.1), Arm("he_normal", 9.0))
     diverged = np.array([np.inf, np.inf, 6.0])
-    table = outcomes(Trained(arms, losses, np.array([0.9, 0.1, np.nan]), diverged), 1.0, 2.0)
+    table = outcomes(
+        Trained(arms, losses, losses, np.array([0.9, 0.1, np.nan]), diverged, diverged), 1.0, 2.0
+    )
     assert table.steps.tolist() == [30, np.inf, np.inf]  # nine of ten losses at 0.9 average 1.0
     assert table.left.tolist() == [18, np.inf, np.inf]  # eight of ten losses at 1.9 average 1.98
     assert table.budget.tolist() == [30] * 3

@@ -1,15 +1,18 @@
 """A replica is the network that would be trained alone; a diverging one takes no other along."""
 
+from dataclasses import replace
+from functools import partial
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 import initlib
 from initlib.lab.data import Dataset, load
-from initlib.lab.stack import Activation, Stack, mlp
+from initlib.lab.stack import MODULES, Activation, Stack, mlp
 from initlib.lab.train import Arm, batch_order, train
 from initlib.sampling import normal, stream_key
 
@@ -28,24 +31,11 @@ def toy(n_train=200, n_test=50, pixels=12, classes=3):
 TOY = toy()
 HIDDEN = [16, 8, 16]
 SETTINGS = {"hidden": HIDDEN, "steps": 30, "batch_size": 16}
-
-
-def train_alone(arm, activation="relu", momentum=0.9, weight_decay=0.0):
-    """The same network by torch's own autograd and optimizer."""
-    model = mlp([12, *HIDDEN, 3], activation)
-    initlib.initialize(model, arm.scheme, seed=arm.seed)
-    sgd = torch.optim.SGD(
-        model.parameters(), lr=arm.lr, momentum=momentum, weight_decay=weight_decay
-    )
-    losses = []
-    for batch in batch_order(arm.order, 200, 16, 30):
-        loss = functional.cross_entropy(model(TOY.x_train[batch]), TOY.y_train[batch])
-        sgd.zero_grad()
-        loss.backward()
-        sgd.step()
-        losses.append(loss.item())
-    right = model(TOY.x_test).argmax(dim=1) == TOY.y_test
-    return losses, right.double().mean().item()
+IMAGES = toy(pixels=48)
+IMAGES = replace(
+    IMAGES, x_train=IMAGES.x_train.view(-1, 2, 4, 6), x_test=IMAGES.x_test.view(-1, 2, 4, 6)
+)
+CONV = {"channels": [4, 3, 5], "steps": 30, "batch_size": 16}
 
 
 ARMS = [
@@ -56,16 +46,76 @@ ARMS = [
 ]
 
 
+def train_alone(arm, data, model, make_optimizer, steps=30):
+    """The same network by torch's own autograd and optimizer."""
+    initlib.initialize(model, arm.scheme, seed=arm.seed)
+    optimizer = make_optimizer(model.parameters(), lr=arm.lr)
+    losses, norms = [], []
+    for batch in batch_order(arm.order, len(data.x_train), 16, steps):
+        loss = functional.cross_entropy(model(data.x_train[batch]), data.y_train[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item())
+        optimizer.step()
+        losses.append(loss.item())
+    right = model(data.x_test).argmax(dim=1) == data.y_test
+    return losses, norms, right.double().mean().item()
+
+
+def assert_trained_alone(trained, data, make_model, make_optimizer):
+    for i, arm in enumerate(trained.arms):
+        losses, norms, accuracy = train_alone(arm, data, make_model(), make_optimizer)
+        np.testing.assert_allclose(trained.losses[:, i], losses, rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(trained.gradients[:, i], norms, rtol=1e-3, atol=1e-5)
+        # One of the 50 test images may lie on the border between two classes.
+        assert trained.accuracy[i] == pytest.approx(accuracy, abs=0.021)
+
+
 @pytest.mark.parametrize("activation", get_args(Activation))
 @pytest.mark.parametrize(("momentum", "weight_decay"), [(0.9, 5e-4), (0.0, 0.0)])
 def test_each_replica_is_the_network_trained_alone(activation, momentum, weight_decay):
-    options = {"activation": activation, "momentum": momentum, "weight_decay": weight_decay}
-    together = train(TOY, ARMS, **SETTINGS, **options)
-    for i, arm in enumerate(ARMS):
-        losses, accuracy = train_alone(arm, **options)
-        np.testing.assert_allclose(together.losses[:, i], losses, rtol=2e-4, atol=2e-5)
-        # One of the 50 test images may lie on the border between two classes.
-        assert together.accuracy[i] == pytest.approx(accuracy, abs=0.021)
+    options = {"momentum": momentum, "weight_decay": weight_decay}
+    together = train(TOY, ARMS, **SETTINGS, activation=activation, **options)
+    sgd = partial(torch.optim.SGD, **options)
+    assert_trained_alone(together, TOY, lambda: mlp([12, *HIDDEN, 3], activation), sgd)
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+@pytest.mark.parametrize("patch", [1, 2])
+def test_each_convolutional_replica_is_the_network_trained_alone(activation, patch):
+    together = train(IMAGES, ARMS, **CONV, patch=patch, activation=activation)
+    sgd = partial(torch.optim.SGD, momentum=0.9)
+    assert_trained_alone(
+        together, IMAGES, lambda: plain_cnn(activation, CONV["channels"], patch), sgd
+    )
+
+
+def plain_cnn(activation, channels, patch):
+    """The network of `cnn`, layer by layer, for images of 2 x 4 x 6 and 3 classes."""
+    first, n_in = (nn.Conv2d(2, channels[0], patch, patch), channels[0])
+    if patch == 1:
+        first = nn.Conv2d(2, channels[0], 3, padding=1)
+    layers = [first, MODULES[activation]()]
+    for n_out in channels[1:]:
+        layers += [nn.Conv2d(n_in, n_out, 3, padding=1), MODULES[activation]()]
+        n_in = n_out
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_in * 24 // patch**2, 3))
+
+
+@pytest.mark.parametrize("layers", ["linear", "convolutional"])
+def test_adam_is_that_of_torch(layers):
+    """Rates of two sizes; the second arm sees the momenta go on after the first was dropped."""
+    arms = [Arm("he_normal", 1e3), Arm("he_normal", 0.01), Arm("xavier_normal", 0.001, 1)]
+    if layers == "linear":
+        data, settings, make = TOY, SETTINGS, lambda: mlp([12, *HIDDEN, 3])
+    else:
+        data, settings = IMAGES, CONV | {"patch": 2}
+        make = partial(plain_cnn, "relu", CONV["channels"], 2)
+    together = train(data, arms, **settings, optimizer="adam")
+    assert together.diverged[0] < 10
+    alone = train(data, arms[1:], **settings, optimizer="adam")
+    np.testing.assert_allclose(together.losses[:, 1:], alone.losses, rtol=1e-5, atol=1e-6)
+    assert_trained_alone(alone, data, make, torch.optim.Adam)
 
 
 def test_company_and_threads_change_nothing():
@@ -141,7 +191,7 @@ def test_mnist_is_learned_and_the_table_says_how_well():
         ([Arm("he_normal", -1.0)], {}, "lr must be"),
         ([Arm("he_normal", float("nan"))], {}, "lr must be"),
         ([Arm("he_norml", 0.1)], {}, "he_normal"),
-        ([Arm("he_normal", 0.1)], {"activation": "gelu"}, "use one of relu"),
+        ([Arm("he_normal", 0.1)], {"activation": "gleu"}, "did you mean gelu"),
         ([Arm("he_normal", 0.1)], {"hidden": [16, 0]}, r"hidden\[1\] must be at least 1"),
         ([Arm("he_normal", 0.1)], {"steps": 0}, "steps must be at least 1"),
         ([Arm("he_normal", 0.1)], {"batch_size": 201}, "more than 200 images"),

@@ -68,7 +68,7 @@ def contest(
         Losses (nats), as in `outcomes`. With level 0, which is never reached, that rate is best
         whose trials have the lowest loss at the end.
     **options
-        Of `train`, such as hidden and steps; and rates, the grid of learning rates.
+        Of `train`, such as hidden or channels, and steps; and rates, the grid of learning rates.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def _split(
             earlier = ", ".join(best) or "none"
             raise ValueError(f"rate_of is {leader!r}; the earlier schemes are {earlier}")
         options["rates"] = [best[leader]]
-    missing = [name for name in ("scheme", "rates", "hidden", "steps") if name not in options]
+    missing = [name for name in ("scheme", "rates", "steps") if name not in options]
     if missing:
         raise ValueError(f"a scheme needs {', '.join(missing)}; got {', '.join(options)}")
     rest = {name: value for name, value in options.items() if name not in ("scheme", "rates")}

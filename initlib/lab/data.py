@@ -62,6 +62,12 @@ class Dataset:
         """Return the same data with each image as one row of pixels."""
         return replace(self, x_train=self.x_train.flatten(1), x_test=self.x_test.flatten(1))
 
+    def with_channels(self) -> Dataset:
+        """Return the same data with images (channels, height, width), as convolutions take them."""
+        if self.x_train.ndim != 3:
+            return self
+        return replace(self, x_train=self.x_train[:, None], x_test=self.x_test[:, None])
+
 
 def load(name: str | Path = "mnist", scaling: Scaling = "standardized") -> Dataset:
     """Load a data set, every byte of it checked.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from initlib.apply import initialize
 from initlib.lab.data import Dataset
 from initlib.lab.estimates import Estimate, estimate
+from initlib.lab.optimizers import Sgd
 from initlib.lab.scaling import directions
 from initlib.lab.scaling_runs import settled
 from initlib.lab.signals import draw_networks, layer_table, mean_field, network_signals
@@ -166,7 +168,7 @@ def filling(
     models = [mlp(sizes, activation) for _ in range(networks)]
     for i, model in enumerate(models):
         initialize(model, scheme, seed=seed + i)
-    stack = Stack(models, [lr] * networks, activation, momentum=0.9, weight_decay=0)
+    stack = Stack(models, partial(Sgd, lr=[lr] * networks), activation)
     batches = batch_order(seed, len(data.x_train), batch_size, steps)
     layer = stack.weights[0]
     shares, kept = [_share(layer)], [layer.clone()]

@@ -8,19 +8,26 @@ alone.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Activation = Literal["relu", "tanh", "sigmoid", "softplus", "linear", "lecun_tanh", "selu"]
+from initlib.lab.optimizers import Optimizer
+
+Activation = Literal[
+    "relu", "tanh", "sigmoid", "softplus", "linear", "lecun_tanh", "selu", "elu", "gelu", "silu",
+    "mish",
+]  # fmt: skip
 
 HEIGHT, STEEPNESS = 1.7159, 2 / 3  # LeCun et al. 1998, section 4.4
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
 
-# Each activation, which may work in place, and its part of the chain rule in terms of its output h.
+# Each activation, which may work in place, and its part of the chain rule in terms of its output h;
+# of its input z for those of _OF_INPUT, whose output doesn't tell the slope.
+_OF_INPUT = ("gelu", "silu", "mish")
 _ACTIVATIONS = {
     "relu": (torch.relu_, lambda delta, h: delta.mul_(h.sign())),
     "tanh": (torch.tanh_, lambda delta, h: delta.mul_(1 - h * h)),
@@ -37,6 +44,10 @@ _ACTIVATIONS = {
             SELU_SCALE * torch.where(h > 0, 1, SELU_ALPHA) + h.clamp_max(0)
         ),
     ),
+    "elu": (nn.functional.elu_, lambda delta, h: delta.mul_(1 + h.clamp_max(0))),
+    "gelu": (nn.functional.gelu, torch.ops.aten.gelu_backward),
+    "silu": (nn.functional.silu, torch.ops.aten.silu_backward),
+    "mish": (nn.functional.mish, torch.ops.aten.mish_backward),
 }
 
 
@@ -56,6 +67,10 @@ MODULES = {
     "linear": nn.Identity,
     "lecun_tanh": LecunTanh,
     "selu": nn.SELU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
 }
 
 
@@ -66,8 +81,8 @@ def mlp(sizes: Sequence[int], activation: Activation = "relu") -> nn.Sequential:
     ----------
     sizes : sequence of int
         Inputs, hidden widths, outputs.
-    activation : {"relu", "tanh", "sigmoid", "softplus", "linear", "lecun_tanh", "selu"}
-        After each layer but the last.
+    activation : str
+        One of `Activation`, after each layer but the last.
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
@@ -80,86 +95,82 @@ class DataScheme(ABC):
 
     @abstractmethod
     def fill_(self, model: nn.Sequential, images: Tensor, seed: int) -> None:
-        """Fill a network from `mlp` in place, given the images that it will be trained on."""
+        """Fill a network in place, given the images that it will be trained on, as it takes them.
+
+        They are (n, pixels) for `mlp`, and (n, channels, height, width) for `cnn`.
+        """
 
 
 class Stack:
-    """R networks of one shape and their SGD, as one program.
+    """R networks of one shape and their optimizer, as one program.
 
     Parameters
     ----------
     models : sequence of Sequential
         From `mlp`, with their weights; they are copied.
-    lr : sequence of float
-        Learning rate of each.
+    optimizer : callable
+        Makes the optimizer of a list of parameters: ``partial(Sgd, lr=[0.1, 0.2])``.
     activation
         That of the models, as in `mlp`.
-    momentum, weight_decay : float
-        As in ``torch.optim.SGD``.
     """
 
     def __init__(
         self,
         models: Sequence[nn.Sequential],
-        lr: Sequence[float],
+        optimizer: Callable[[list[Tensor]], Optimizer],
         activation: Activation,
-        momentum: float,
-        weight_decay: float,
     ):
-        layers = list(zip(*(model[::2] for model in models), strict=True))
-        self.weights = [torch.stack([layer.weight.data for layer in same]) for same in layers]
-        self.biases = [torch.stack([layer.bias.data[None] for layer in same]) for same in layers]
-        self.velocities = [
-            (torch.zeros_like(weight), torch.zeros_like(bias))
-            for weight, bias in zip(self.weights, self.biases, strict=True)
-        ]
+        parameters = []
+        for same in zip(*(model[::2] for model in models), strict=True):
+            parameters.append(torch.stack([layer.weight.data for layer in same]))
+            parameters.append(torch.stack([layer.bias.data[None] for layer in same]))
+        self.optimizer = optimizer(parameters)
         self.activate_, self.backward_ = _ACTIVATIONS[activation]
-        self.momentum, self.weight_decay = momentum, weight_decay
-        self.lr = torch.tensor(lr)[:, None, None]
+        self.keeps_input = activation in _OF_INPUT
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Return what goes into each layer, (R, batch, n_in), and at the end the logits."""
-        signals = [x]
-        for weight, bias in zip(self.weights, self.biases, strict=True):
+    @property
+    def weights(self) -> list[Tensor]:
+        """Weights of each layer, (R, n_out, n_in)."""
+        return self.optimizer.parameters[::2]
+
+    @property
+    def biases(self) -> list[Tensor]:
+        """Biases of each layer, (R, 1, n_out)."""
+        return self.optimizer.parameters[1::2]
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Return what goes into each layer, (R, batch, n_in), what its slopes follow from, logits.
+
+        Slopes of the activation follow from its output, or from its input where they must.
+        """
+        signals, sources = [x], [x]
+        *hidden, last = zip(self.weights, self.biases, strict=True)
+        for weight, bias in hidden:
             z = torch.baddbmm(bias, signals[-1], weight.mT)
-            signals.append(z if weight is self.weights[-1] else self.activate_(z))
-        return signals
+            signals.append(self.activate_(z))
+            sources.append(z if self.keeps_input else signals[-1])
+        return signals, sources, torch.baddbmm(last[1], signals[-1], last[0].mT)
 
-    def step(self, x: Tensor, y: Tensor) -> Tensor:
-        """Update on mini-batches x (R, batch, pixels), y (R, batch); return the losses before."""
-        *inputs, logits = self.forward(x)
+    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Update on mini-batches x (R, batch, pixels), y (R, batch).
+
+        Returns the losses before the update and the norms of the gradients, (R,) each.
+        """
+        signals, sources, logits = self.forward(x)
         log_p = logits.log_softmax(dim=-1)
         label = y[..., None]
         loss = -log_p.gather(-1, label).mean(dim=(1, 2))
         delta = log_p.exp_()  # dloss / dlogits = (p - one_hot(y)) / batch
         delta.scatter_add_(-1, label, torch.full_like(delta[..., :1], -1.0))
         delta /= y.shape[1]
-        for i in reversed(range(len(inputs))):
-            below = self.backward_(delta @ self.weights[i], inputs[i]) if i else None
-            velocity, bias_velocity = self.velocities[i]
-            velocity.baddbmm_(delta.mT, inputs[i], beta=self.momentum)
-            bias_velocity.mul_(self.momentum).add_(delta.sum(dim=1, keepdim=True))
-            self._move(self.weights[i], velocity)
-            self._move(self.biases[i], bias_velocity)
+        sizes = []
+        for i in reversed(range(len(signals))):
+            below = self.backward_(delta @ self.weights[i], sources[i]) if i else None
+            sizes.append(self.optimizer.update_by_product(2 * i, delta.mT, signals[i]))
+            sizes.append(self.optimizer.update(2 * i + 1, delta.sum(dim=1, keepdim=True)))
             delta = below
-        return loss
+        return loss, torch.linalg.vector_norm(torch.stack(sizes), dim=0)
 
-    def _move(self, parameter: Tensor, velocity: Tensor) -> None:
-        if self.weight_decay:
-            velocity.add_(parameter, alpha=self.weight_decay)
-        parameter.addcmul_(velocity, self.lr, value=-1)
-
-    def keep(self, which: Tensor) -> None:
-        """Go on with some of the replicas: a mask, (R,)."""
-        self.weights = [weight[which] for weight in self.weights]
-        self.biases = [bias[which] for bias in self.biases]
-        self.velocities = [(v[which], bias_v[which]) for v, bias_v in self.velocities]
-        self.lr = self.lr[which]
-
-    def accuracy(self, x: Tensor, y: Tensor, rows: int = 500) -> Tensor:
-        """Return the share of right answers of each replica."""
-        right = torch.zeros(len(self.lr))
-        for part, label in zip(x.split(rows), y.split(rows), strict=True):
-            logits = self.forward(part.expand(len(right), *part.shape))[-1]
-            right += (logits.argmax(dim=-1) == label).sum(dim=1)
-        return right / len(y)
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits (R, n, classes) of images x (R, n, pixels)."""
+        return self.forward(x)[-1]
