@@ -20,6 +20,7 @@ from initlib.lab.data import Dataset
 from initlib.lab.optimizers import Adam, Sgd
 from initlib.lab.stack import Activation, DataScheme, Stack, mlp
 from initlib.lab.training_checks import check_arms, check_data, check_network, check_options
+from initlib.lab.training_progress import Counter, count_steps
 from initlib.sampling import permutation, stream_key
 
 __all__ = ["Arm", "Trained", "batch_order", "default_threads", "train"]
@@ -42,6 +43,7 @@ def train(
     weight_decay: float = 0.0,
     loss_limit: float = 1e4,
     threads: int | None = None,
+    progress: bool | None = None,
 ) -> Trained:
     """Train a network for each arm on the cross-entropy of mini-batches.
 
@@ -76,6 +78,9 @@ def train(
     threads : int, optional
         Chunks of arms trained at a time; changes no value. Default: ``$OMP_NUM_THREADS``, or one a
         core.
+    progress : bool, optional
+        Show the share of steps done and the time left on the standard error stream. Default: in a
+        terminal only.
 
     Returns
     -------
@@ -99,17 +104,18 @@ def train(
     check_options(activation, optimizer, steps, momentum, weight_decay)
     check_data(data, batch_size)
     check_network(data, hidden, channels, patch)
-    sort: Callable[..., Stack | ConvStack]
+    build: Callable[[], nn.Sequential]
+    together: Callable[..., Stack | ConvStack]
     if channels is None:
         data = data.flat()
         sizes = [data.x_train.shape[1], *(hidden or ()), data.classes]
-        build, sort = partial(mlp, sizes, activation), partial(Stack, activation=activation)
+        build, together = partial(mlp, sizes, activation), partial(Stack, activation=activation)
     else:
         data = data.with_channels()
         image = data.x_train.shape[1:]
-        build, sort = partial(cnn, image, channels, data.classes, activation, patch), ConvStack
-    move = partial(Sgd, momentum=momentum, weight_decay=weight_decay)
-    kind = Adam if optimizer == "adam" else move
+        build, together = partial(cnn, image, channels, data.classes, activation, patch), ConvStack
+    sgd = partial(Sgd, momentum=momentum, weight_decay=weight_decay)
+    descent = Adam if optimizer == "adam" else sgd
     orders = {
         arm.order: batch_order(arm.order, len(data.x_train), batch_size, steps) for arm in arms
     }
@@ -121,15 +127,16 @@ def train(
     def run(first: int) -> tuple[Tensor, ...]:
         began = time.perf_counter()
         chunk = slice(first, first + CHUNK)
-        stack = sort(models[chunk], partial(kind, lr=[arm.lr for arm in arms[chunk]]))
+        stack = together(models[chunk], partial(descent, lr=[arm.lr for arm in arms[chunk]]))
         batches = torch.stack([orders[arm.order] for arm in arms[chunk]], dim=1)
-        losses, gradients, diverged, remaining = _descend(stack, data, batches, loss_limit)
+        losses, gradients, diverged, remaining = _descend(stack, data, batches, loss_limit, counter)
         accuracy = torch.full_like(diverged, torch.nan)
         accuracy[remaining] = _accuracy(stack, data, len(remaining))
         seconds = (time.perf_counter() - began) / len(diverged)
         return losses, gradients, accuracy, diverged, torch.full_like(diverged, seconds)
 
-    with ThreadPoolExecutor(threads or default_threads()) as pool:
+    steps_in_all = count_steps(steps * len(arms), f"training {len(arms)} networks", progress)
+    with steps_in_all as counter, ThreadPoolExecutor(threads or default_threads()) as pool:
         chunks = pool.map(run, range(0, len(arms), CHUNK))
         parts = [torch.cat(part, dim=-1).double().numpy() for part in zip(*chunks, strict=True)]
     return Trained(tuple(arms), *parts)
@@ -144,12 +151,12 @@ def _fill(model: nn.Sequential, arm: Arm, data: Dataset) -> nn.Sequential:
 
 
 def _descend(
-    stack: Stack | ConvStack, data: Dataset, batches: Tensor, loss_limit: float
+    stack: Stack | ConvStack, data: Dataset, batches: Tensor, loss_limit: float, counter: Counter
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Train on mini-batches (steps, R, batch), dropping replicas that diverge.
 
     Returns losses and gradient norms (steps, R), steps of divergence (R,) and the numbers of the
-    remaining replicas.
+    remaining replicas. The steps that a dropped replica doesn't take count as done.
     """
     steps, replicas, _ = batches.shape
     losses = torch.full((steps, replicas), torch.nan)
@@ -162,7 +169,9 @@ def _descend(
         fine = loss <= loss_limit
         losses[step, remaining[fine]] = loss[fine]
         gradients[step, remaining[fine]] = gradient[fine]
+        counter.advance(len(remaining))
         if not fine.all():
+            counter.advance(int((~fine).sum()) * (steps - step - 1))
             diverged[remaining[~fine]] = step + 1
             remaining = remaining[fine]
             stack.optimizer.keep(fine)

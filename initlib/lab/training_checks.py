@@ -9,6 +9,8 @@ from numbers import Real
 from operator import index
 from typing import get_args
 
+import torch
+
 from initlib.lab.arms import Arm
 from initlib.lab.data import Dataset
 from initlib.lab.stack import Activation
@@ -49,19 +51,27 @@ def check_data(data: Dataset, batch_size: int) -> None:
     _check_count("batch_size", batch_size)
     if batch_size > len(data.x_train):
         raise ValueError(f"batch_size={batch_size} is more than {len(data.x_train)} images")
-    for part, x, y in (
-        ("train", data.x_train, data.y_train),
-        ("test", data.x_test, data.y_test),
-    ):
+    parts = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
+    for part, (x, y) in parts.items():
         if len(x) != len(y):
             raise ValueError(f"{data.name}: there are {len(x)} x_{part}, but {len(y)} y_{part}")
         if not x.isfinite().all():
             raise ValueError(f"{data.name}: x_{part} has NaN or infinite pixels")
-        if len(y) and not 0 <= y.min() <= y.max() < data.classes:
+        if y.dtype != torch.int64:
+            raise ValueError(f"{data.name}: y_{part} must hold integers (int64), got {y.dtype}")
+        if not 0 <= y.min() <= y.max() < data.classes:
             raise ValueError(
                 f"{data.name}: labels must lie in 0..{data.classes - 1}, y_{part} has "
-                f"{y.min().item()}..{y.max().item()}"
+                f"{y.min()}..{y.max()}"
             )
+    if data.x_train.shape[1:] != data.x_test.shape[1:]:
+        raise ValueError(
+            f"{data.name}: images of x_train are {tuple(data.x_train.shape[1:])}, "
+            f"those of x_test {tuple(data.x_test.shape[1:])}"
+        )
+    empty = torch.bincount(data.y_train, minlength=data.classes).eq(0).nonzero().flatten()
+    if len(empty):
+        raise ValueError(f"{data.name}: y_train has no image of class {empty[0]}")
 
 
 def check_network(
