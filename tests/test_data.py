@@ -238,6 +238,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
     [
         (lambda: load("mnits"), ValueError, "did you mean mnist"),
         (lambda: load("cifar10"), ValueError, "unknown.*mnist or mnist-60k.*npz"),
+        (lambda: load("digits"), ValueError, r"unknown.*numpy\.savez\(path, x_train="),
         (lambda: load("mnist", "normalized"), ValueError, "standardized, unit, raw"),
         (lambda: load("nowhere.npz"), FileNotFoundError, "nowhere.npz"),
         (lambda: checksums("cifar10"), ValueError, "unknown"),

@@ -50,8 +50,9 @@ class Trained:
         In the order they were given.
     losses : ndarray, shape (steps, arms)
         Cross-entropy (nats) of each mini-batch before its update; NaN once an arm has diverged.
-    gradients : ndarray, shape (steps, arms)
-        Norm of the gradient of that loss, over all weights and biases; NaN likewise.
+    gradients : ndarray, shape (records, arms)
+        Norm of the gradient of that loss, over all weights and biases, at steps 1, 1 + k, 1 + 2 k
+        and so on, where k is the gradients_every of `train`; NaN likewise.
     accuracy : ndarray, shape (arms,)
         On the test images, after the last step; NaN for an arm that diverged.
     diverged : ndarray, shape (arms,)

@@ -43,6 +43,7 @@ def is_path(name: str | Path) -> bool:
         return False
     near = difflib.get_close_matches(str(name), NAMES) or NAMES
     raise ValueError(
-        f"data set {name!r} is unknown; did you mean {' or '.join(near)}? "
-        "An archive of your own must end in .npz"
+        f"data set {name!r} is unknown; did you mean {' or '.join(near)}? Data of your own is "
+        "given by its path, and must end in .npz; numpy.savez(path, x_train=..., y_train=..., "
+        "x_test=..., y_test=...) makes one"
     )

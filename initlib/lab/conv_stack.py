@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from initlib.lab.optimizers import Optimizer
-from initlib.lab.stack import MODULES, Activation
+from initlib.lab.stack import MODULES, Activation, norms
 
 
 def cnn(
@@ -100,17 +100,19 @@ class ConvStack:
                 h = layer(h)
         return h
 
-    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, y: Tensor, measured: bool = False) -> tuple[Tensor, Tensor | None]:
         """Update on mini-batches x (R, batch, channels, height, width), y (R, batch).
 
-        Returns the losses before the update and the norms of the gradients, (R,) each.
+        Returns the losses before the update and, if they are to be measured, the norms of the
+        gradients, (R,) each.
         """
         leaves = [parameter.detach().requires_grad_() for parameter in self.optimizer.parameters]
         log_p = self.forward(x, leaves).log_softmax(dim=-1)
         losses = -log_p.gather(-1, y[..., None]).mean(dim=(1, 2))
         gradients = torch.autograd.grad(losses.sum(), leaves)
-        sizes = [self.optimizer.update(i, gradient) for i, gradient in enumerate(gradients)]
-        return losses.detach(), torch.linalg.vector_norm(torch.stack(sizes), dim=0)
+        for i, gradient in enumerate(gradients):
+            self.optimizer.update(i, gradient)
+        return losses.detach(), norms(gradients) if measured else None
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:

@@ -77,7 +77,8 @@ def load(name: str | Path = "mnist", scaling: Scaling = "standardized") -> Datas
     name : str or Path
         "mnist": 8000 training and 2000 test images, shipped with the repository.
         "mnist-60k": all 60,000 and 10,000, from ``$INITLIB_DATA``, from data/, or fetched once.
-        Otherwise the path of an .npz with x_train, y_train, x_test and y_test.
+        Otherwise the path of an .npz with x_train, y_train, x_test and y_test: images (n, ...) of
+        any shape, and integer labels (n,) from 0.
     scaling : {"standardized", "unit", "raw"}
         "standardized" gives the training pixels mean 0 and second moment 1, "unit" the range 0 to
         1, "raw" leaves them. Shift and scale come from the training images, all pixels together.
@@ -99,6 +100,14 @@ def load(name: str | Path = "mnist", scaling: Scaling = "standardized") -> Datas
     >>> data = load("mnist")
     >>> data.x_train.shape, data.classes, round(data.majority, 4)
     (torch.Size([8000, 28, 28]), 10, 0.1265)
+
+    The digits of scikit-learn, which isn't needed otherwise, as an archive of one's own:
+
+    >>> from sklearn.datasets import load_digits  # doctest: +SKIP
+    >>> y, x = load_digits().target, load_digits().images  # doctest: +SKIP
+    >>> arrays = {"x_train": x[360:], "y_train": y[360:], "x_test": x[:360], "y_test": y[:360]}
+    ... # doctest: +SKIP
+    >>> np.savez("digits.npz", **arrays)  # doctest: +SKIP
     """
     if scaling not in get_args(Scaling):
         raise ValueError(

@@ -1,7 +1,6 @@
 """SGD and Adam for stacked networks: each replica has a learning rate of its own.
 
-A parameter of R networks is one tensor (R, ...). Each update returns the norm of every replica's
-gradient, which costs a twentieth of a step.
+A parameter of R networks is one tensor (R, ...).
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ class Optimizer(ABC):
         self.states: list[list[Tensor]] = []
 
     @abstractmethod
-    def update(self, number: int, gradient: Tensor) -> Tensor:
-        """Move a parameter, given its gradient (R, ...); return the norms (R,) of the gradient."""
+    def update(self, number: int, gradient: Tensor) -> None:
+        """Move a parameter, given its gradient (R, ...)."""
 
-    def update_by_product(self, number: int, left: Tensor, right: Tensor) -> Tensor:
-        """Do the same with the gradient ``left @ right``, for a parameter (R, n_out, n_in)."""
-        return self.update(number, left @ right)
+    def update_by_product(self, number: int, left: Tensor, right: Tensor) -> None:
+        """Move a parameter (R, n_out, n_in) whose gradient is ``left @ right``."""
+        self.update(number, left @ right)
 
     def keep(self, which: Tensor) -> None:
         """Go on with some of the replicas: a mask, (R,)."""
@@ -71,24 +70,15 @@ class Sgd(Optimizer):
         self.momentum, self.weight_decay = momentum, weight_decay
         self.states = [[torch.zeros_like(parameter)] for parameter in self.parameters]
 
-    def update(self, number: int, gradient: Tensor) -> Tensor:
+    def update(self, number: int, gradient: Tensor) -> None:
         """Move a parameter."""
         self.states[number][0].mul_(self.momentum).add_(gradient)
         self._move(number)
-        return norms(gradient)
 
-    def update_by_product(self, number: int, left: Tensor, right: Tensor) -> Tensor:
+    def update_by_product(self, number: int, left: Tensor, right: Tensor) -> None:
         """Move a parameter; the product goes straight into the velocity, which is faster."""
-        (velocity,) = self.states[number]
-        if self.momentum:
-            gradient = velocity.mul(-self.momentum)
-            velocity.baddbmm_(left, right, beta=self.momentum)
-            gradient += velocity
-        else:
-            gradient = velocity.baddbmm_(left, right, beta=0)
-        size = norms(gradient)
+        self.states[number][0].baddbmm_(left, right, beta=self.momentum)
         self._move(number)
-        return size
 
     def _move(self, number: int) -> None:
         parameter, (velocity,) = self.parameters[number], self.states[number]
@@ -111,7 +101,7 @@ class Adam(Optimizer):
         self.states = [[torch.zeros_like(p), torch.zeros_like(p)] for p in self.parameters]
         self._updates = [0] * len(self.parameters)
 
-    def update(self, number: int, gradient: Tensor) -> Tensor:
+    def update(self, number: int, gradient: Tensor) -> None:
         """Move a parameter."""
         self._updates[number] += 1
         first, second = self.states[number]
@@ -120,9 +110,3 @@ class Adam(Optimizer):
         bias_1, bias_2 = (1 - beta ** self._updates[number] for beta in BETAS)
         step = second.sqrt().div_(bias_2**0.5).add_(EPSILON).reciprocal_().mul_(first)
         self.parameters[number].addcmul_(step, self._rates(number), value=-1 / bias_1)
-        return norms(gradient)
-
-
-def norms(gradient: Tensor) -> Tensor:
-    """Return the norm of each replica's part of a tensor (R, ...): shape (R,)."""
-    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)

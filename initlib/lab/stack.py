@@ -151,10 +151,11 @@ class Stack:
             sources.append(z if self.keeps_input else signals[-1])
         return signals, sources, torch.baddbmm(last[1], signals[-1], last[0].mT)
 
-    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, y: Tensor, measured: bool = False) -> tuple[Tensor, Tensor | None]:
         """Update on mini-batches x (R, batch, pixels), y (R, batch).
 
-        Returns the losses before the update and the norms of the gradients, (R,) each.
+        Returns the losses before the update and, if they are to be measured, the norms of the
+        gradients, (R,) each.
         """
         signals, sources, logits = self.forward(x)
         log_p = logits.log_softmax(dim=-1)
@@ -163,14 +164,22 @@ class Stack:
         delta = log_p.exp_()  # dloss / dlogits = (p - one_hot(y)) / batch
         delta.scatter_add_(-1, label, torch.full_like(delta[..., :1], -1.0))
         delta /= y.shape[1]
-        sizes = []
+        gradients = []
         for i in reversed(range(len(signals))):
             below = self.backward_(delta @ self.weights[i], sources[i]) if i else None
-            sizes.append(self.optimizer.update_by_product(2 * i, delta.mT, signals[i]))
-            sizes.append(self.optimizer.update(2 * i + 1, delta.sum(dim=1, keepdim=True)))
+            bias_gradient = delta.sum(dim=1, keepdim=True)
+            if measured:
+                gradients += [delta.mT @ signals[i], bias_gradient]
+            self.optimizer.update_by_product(2 * i, delta.mT, signals[i])
+            self.optimizer.update(2 * i + 1, bias_gradient)
             delta = below
-        return loss, torch.linalg.vector_norm(torch.stack(sizes), dim=0)
+        return loss, norms(gradients) if measured else None
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits (R, n, classes) of images x (R, n, pixels)."""
         return self.forward(x)[-1]
+
+
+def norms(parts: Sequence[Tensor]) -> Tensor:
+    """Return the norm of each replica over some tensors (R, ...): shape (R,)."""
+    return torch.linalg.vector_norm(torch.cat([part.flatten(1) for part in parts], dim=1), dim=1)

@@ -28,12 +28,18 @@ def check_arms(arms: Sequence[Arm]) -> None:
 
 
 def check_options(
-    activation: str, optimizer: str, steps: int, momentum: float, weight_decay: float
+    activation: str,
+    optimizer: str,
+    steps: int,
+    gradients_every: int,
+    momentum: float,
+    weight_decay: float,
 ) -> None:
     """Raise a ValueError for an unknown name or a number out of range."""
     _check_name("activation", activation, get_args(Activation))
     _check_name("optimizer", optimizer, OPTIMIZERS)
     _check_count("steps", steps)
+    _check_count("gradients_every", gradients_every)
     if not 0 <= momentum < 1 or not 0 <= weight_decay < math.inf:
         raise ValueError(
             "momentum must lie in [0, 1) and weight_decay not be negative, "
