@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from initlib.lab.optimizers import Optimizer
-from initlib.lab.stack import MODULES, Activation, norms
+from initlib.lab.stack import MODULES, Activation, square_norm
 
 
 def cnn(
@@ -112,7 +112,10 @@ class ConvStack:
         gradients = torch.autograd.grad(losses.sum(), leaves)
         for i, gradient in enumerate(gradients):
             self.optimizer.update(i, gradient)
-        return losses.detach(), norms(gradients) if measured else None
+        if not measured:
+            return losses.detach(), None
+        squares = torch.stack([square_norm(gradient) for gradient in gradients])
+        return losses.detach(), squares.sum(dim=0).sqrt()
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:

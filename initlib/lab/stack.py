@@ -164,22 +164,22 @@ class Stack:
         delta = log_p.exp_()  # dloss / dlogits = (p - one_hot(y)) / batch
         delta.scatter_add_(-1, label, torch.full_like(delta[..., :1], -1.0))
         delta /= y.shape[1]
-        gradients = []
+        squares: list[Tensor] = []
         for i in reversed(range(len(signals))):
             below = self.backward_(delta @ self.weights[i], sources[i]) if i else None
             bias_gradient = delta.sum(dim=1, keepdim=True)
             if measured:
-                gradients += [delta.mT @ signals[i], bias_gradient]
+                squares += [square_norm(delta.mT @ signals[i]), square_norm(bias_gradient)]
             self.optimizer.update_by_product(2 * i, delta.mT, signals[i])
             self.optimizer.update(2 * i + 1, bias_gradient)
             delta = below
-        return loss, norms(gradients) if measured else None
+        return loss, torch.stack(squares).sum(dim=0).sqrt() if measured else None
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits (R, n, classes) of images x (R, n, pixels)."""
         return self.forward(x)[-1]
 
 
-def norms(parts: Sequence[Tensor]) -> Tensor:
-    """Return the norm of each replica over some tensors (R, ...): shape (R,)."""
-    return torch.linalg.vector_norm(torch.cat([part.flatten(1) for part in parts], dim=1), dim=1)
+def square_norm(gradient: Tensor) -> Tensor:
+    """Return the square norm of each replica's part of a tensor (R, ...): float64, (R,)."""
+    return torch.linalg.vector_norm(gradient.flatten(1), dim=1).double().square()

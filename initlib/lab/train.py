@@ -77,7 +77,7 @@ def train(
     loss_limit : float
         A mini-batch loss (nats) above it counts as diverged. The arm is dropped; the others go on.
     gradients_every : int
-        Steps from one record of the gradients to the next; at each step they cost up to a third
+        Steps from one record of the gradients to the next; at each step they cost up to half
         more time.
     threads : int, optional
         Chunks of arms trained at a time; changes no value. Default: ``$OMP_NUM_THREADS``, or one a
@@ -171,7 +171,7 @@ def _descend(
     """
     steps, replicas, _ = batches.shape
     losses = torch.full((steps, replicas), torch.nan)
-    gradients = losses[::gradients_every].clone()
+    gradients = losses[::gradients_every].double()
     diverged = torch.full((replicas,), torch.inf)
     remaining = torch.arange(replicas)
     for step, batch in enumerate(batches):
