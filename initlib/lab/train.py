@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -129,7 +129,7 @@ def train(
     models = [built[id(arm.scheme), arm.seed] for arm in arms]
 
     def run(first: int) -> tuple[Tensor, ...]:
-        began = time.perf_counter()
+        began = perf_counter()
         chunk = slice(first, first + CHUNK)
         stack = together(models[chunk], partial(descent, lr=[arm.lr for arm in arms[chunk]]))
         batches = torch.stack([orders[arm.order] for arm in arms[chunk]], dim=1)
@@ -138,7 +138,7 @@ def train(
         )
         accuracy = torch.full_like(diverged, torch.nan)
         accuracy[remaining] = _accuracy(stack, data, len(remaining))
-        seconds = (time.perf_counter() - began) / len(diverged)
+        seconds = (perf_counter() - began) / len(diverged)
         return losses, gradients, accuracy, diverged, torch.full_like(diverged, seconds)
 
     steps_in_all = count_steps(steps * len(arms), f"training {len(arms)} networks", progress)
