@@ -168,6 +168,7 @@ class TransformerStack:
             self.steps += 1
             self.mean.lerp_(gradient, 1 - 0.9)
             self.square.mul_(0.999).addcmul_(gradient, gradient, value=1 - 0.999)
-            size = (self.square / (1 - 0.999**self.steps)).sqrt_().add_(1e-8)
-            self.parameters -= self.lr / (1 - 0.9**self.steps) * self.mean / size
+            correction = (1 - 0.999**self.steps) ** 0.5
+            step = self.mean / self.square.sqrt().add_(1e-8 * correction)
+            self.parameters.addcmul_(step, -self.lr * correction / (1 - 0.9**self.steps))
         return losses.detach()
