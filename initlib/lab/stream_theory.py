@@ -1,8 +1,8 @@
 r"""The residual stream of a wide pre-norm transformer: its variance, and that of its gradient.
 
-All that a branch knows of the stream are the products of its positions. With random weights, x_i
-and x_j are jointly Gaussian given these, so that the network shrinks to a recursion of T x T
-matrices: G_ij = E x_i . x_j / n forward, and the same of the gradients, Gamma, backward. An MLP adds
+With random weights, what a branch makes of the stream is Gaussian, given the products of positions
+G_ij = x_i . x_j / n. The network shrinks to a recursion of these T x T matrices, and of those of
+its gradients, Gamma, backward. An MLP adds
 
     v_mlp(C_ij) = 4 n s_down^2 E gelu(a) gelu(b),   a, b ~ N(0, n s_up^2) of correlation C_ij,
 

@@ -7,6 +7,7 @@ character at a time can't know the prefix; what it misses is a finite sum too.
 """
 
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ class Lexicon:
             raise ValueError(f"a window needs at least one character, got length={length}")
         visits = np.zeros((length, len(self._chance)))
         visits[0, 0] = 1
-        for before, after in zip(visits, visits[1:], strict=False):
+        for before, after in pairwise(visits):
             np.add.at(after, self._then, before[:, None] * self._chance)
         return visits
 

@@ -134,7 +134,7 @@ class TransformerStack:
 
         rows = tokens.flatten(1) + characters * torch.arange(count)[:, None]
         x = nn.functional.embedding(rows, own["token.weight"].flatten(0, 1))
-        x = (x.view(count, batch, length, width) + own["position.weight"][:, None, :length])
+        x = x.view(count, batch, length, width) + own["position.weight"][:, None, :length]
         x = x.flatten(1, 2)
         watch = watch or (lambda stream: None)
         watch(x)
