@@ -74,8 +74,8 @@ def plot_streams(table: pd.DataFrame, widths: Mapping[str, np.ndarray]) -> Figur
         ax.set(yscale="log", xlabel="branches passed")
         last = deepest.branch.max()
         ax.set(xlim=(-0.03 * last, 1.03 * last), xticks=np.linspace(0, last, 5).astype(int))
-    axes[0].set_ylabel("second moment")
-    axes[1].set_ylabel("second moment over that at the end")
+    axes[0].set(ylabel="second moment", ylim=(0.6, None))
+    axes[1].set_ylabel("second moment / that at the end")
     _draw_widths(axes[2], widths)
     heading(axes[2], "c", "one MLP branch, by width")
     return fig
