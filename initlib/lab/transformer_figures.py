@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from initlib.lab.contest import Contest, loss_curves
 from initlib.lab.estimates import estimate
@@ -92,18 +93,11 @@ def _draw_stream(ax: Axes, own: pd.DataFrame, column: str, start: str) -> None:
         ax, shown, *np.exp([each.value, each.low, each.high]), color=style["color"],
         marker=style["marker"], markersize=3.5, markerfacecolor=_face(start),
     )  # fmt: skip
-    forward = column == "signal"
-    if forward and start != "normal":
-        at = line.index[len(line) * 5 // 8]
+    if column == "signal":
+        below, at = start == "normal", line.index[len(line) * 5 // 8]
         direct_label(
-            ax, NAMES[start], (at, line[at]), offset=(0, 5), color=style["color"],
-            ha="center", va="bottom",
-        )  # fmt: skip
-    elif forward:
-        at = line.index[len(line) * 5 // 8]
-        direct_label(
-            ax, "0.02 and GPT-2", (at, line[at]), offset=(0, -5), color=style["color"],
-            ha="center", va="top",
+            ax, NAMES[start], (at, line[at]), offset=(0, -5 if below else 5), ha="center",
+            va="top" if below else "bottom", color=style["color"],
         )  # fmt: skip
 
 
@@ -187,6 +181,7 @@ def _draw_curves(ax: Axes, held: Contest, ladder: Mapping[str, float]) -> None:
         reference_line(ax, ladder[name], text, linestyle="-" if name == "words" else ":")
     ax.set(xscale="log", xlabel="update", ylabel="cross-entropy (nats a character)")
     ax.set(ylim=(0.9 * ladder["words"], 1.08 * ladder["nothing"]))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def _draw_grid(ax: Axes, grid: pd.DataFrame) -> None:
