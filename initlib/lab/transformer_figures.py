@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FuncFormatter
 
 from initlib.lab.contest import Contest, loss_curves
 from initlib.lab.estimates import estimate
@@ -181,11 +181,11 @@ def _draw_curves(ax: Axes, held: Contest, ladder: Mapping[str, float]) -> None:
         reference_line(ax, ladder[name], text, linestyle="-" if name == "words" else ":")
     ax.set(xscale="log", xlabel="update", ylabel="cross-entropy (nats a character)")
     ax.set(ylim=(0.9 * ladder["words"], 1.08 * ladder["nothing"]))
-    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:g}"))
 
 
 def _draw_grid(ax: Axes, grid: pd.DataFrame) -> None:
-    rates = np.sort(grid.lr.unique())
+    rates, ends = np.sort(grid.lr.unique()), {}
     for start, own in grid.groupby("scheme", sort=False):
         style = look(start)
         each = estimate(own.pivot(index="seed", columns="lr", values="loss")[rates])
@@ -194,7 +194,11 @@ def _draw_grid(ax: Axes, grid: pd.DataFrame) -> None:
             ax, rates, each.value, each.low, each.high, color=style["color"], markersize=3.5,
             marker=style["marker"], markerfacecolor=_face(start),
         )  # fmt: skip
-        direct_label(ax, NAMES[start], (rates[-1], each.value[-1]), color=style["color"])
+        ends[start] = float(each.value[-1])
+    gap, last = 0.08 * max(ends.values()), np.inf
+    for start in sorted(ends, key=ends.get, reverse=True):  # labels from the top, none on another
+        last = min(ends[start], last - gap)
+        direct_label(ax, NAMES[start], (rates[-1], last), color=look(start)["color"])
     ax.set(
         xscale="log", xlabel="learning rate (one for all)", ylabel="excess loss at the end (nats)"
     )
