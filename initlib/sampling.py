@@ -40,7 +40,9 @@ __all__ = [
     "uniform",
 ]
 
+_UNBOUNDED = -math.inf, math.inf
 _SHARE = 1 << 21  # elements for each thread: a millisecond of work, ten times what a thread costs
+_PAST_CACHES = 1 << 22  # elements: 16 MiB, more than the caches of a core
 _SUBBLOCK = 1 << 16  # elements whose ChaCha state stays in a core's second-level cache
 
 
@@ -170,10 +172,18 @@ def _tickets(key: Key, start: int, stop: int) -> np.ndarray:
     return uniform(key, start, stop) + np.multiply(low, 2.0**-24, dtype=np.float64)
 
 
-def _draw(law: _Law, key: Key, start: int, out: np.ndarray) -> np.ndarray:
+def _draw(
+    law: _Law,
+    key: Key,
+    start: int,
+    out: np.ndarray,
+    bounds: tuple[float, float] = _UNBOUNDED,
+    *,
+    past_caches: bool = False,
+) -> np.ndarray:
     """Write elements ``start`` to ``start + out.size`` of a stream to `out`, one-dimensional."""
     if compiled.available and law.name and out.dtype == np.float32:
-        compiled.fill(law.name, key, start, out, law.parameters)
+        compiled.fill(law.name, key, start, out, law.parameters, bounds, past_caches=past_caches)
         return out
     for first in range(0, out.size, _SUBBLOCK):
         part = out[first : first + _SUBBLOCK]
@@ -181,6 +191,8 @@ def _draw(law: _Law, key: Key, start: int, out: np.ndarray) -> np.ndarray:
         groups = np.arange(begin // GROUP, -(-end // GROUP))
         values = in_order(law.groups(key, groups, out.dtype.type))
         part[:] = values[begin % GROUP : begin % GROUP + part.size]
+        if bounds != _UNBOUNDED:
+            np.clip(part, *bounds, out=part)
     return out
 
 
@@ -195,7 +207,8 @@ def _fill(
     check_target(target)
     if isinstance(target, torch.Tensor) and target.is_meta:
         return target
-    low, high = inner_bounds(target, low, high)
+    bounds = inner_bounds(target, low, high)
+    past_caches = math.prod(target.shape) >= _PAST_CACHES
     dtype = np.float64 if target.dtype.itemsize >= 8 else np.float32
     view = target.detach() if isinstance(target, torch.Tensor) else target
     if isinstance(view, torch.Tensor) and view.is_cpu and view.dtype != torch.bfloat16:
@@ -206,9 +219,7 @@ def _fill(
         in_place = isinstance(part, np.ndarray) and part.dtype == dtype and part.ndim == 1
         in_place = in_place and part.flags.c_contiguous
         out = part if in_place else np.empty(math.prod(part.shape), dtype)
-        _draw(law, key, start, out)
-        if low > -math.inf or high < math.inf:
-            np.clip(out, low, high, out=out)
+        _draw(law, key, start, out, bounds, past_caches=past_caches and in_place)
         if isinstance(part, torch.Tensor):
             part.copy_(torch.from_numpy(out).view(part.shape))
         elif not in_place:

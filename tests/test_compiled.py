@@ -64,6 +64,26 @@ def test_every_build_gives_the_bits_of_the_reference(law, build):
             assert np.array_equal(out, in_order(reference(groups)))
 
 
+@pytest.mark.parametrize("law", LAWS)
+def test_bounds_are_those_of_numpy_and_memory_around_stays_as_it_is(law, build):
+    if not compiled.available:
+        pytest.skip("there is no compiled library to ask")
+    parameters, reference = LAWS[law]
+    start, count = 2**40 * 256 + 77, 512 * 256 - 200
+    expected = in_order(reference(np.arange(2**40, 2**40 + 512)))[77 : 77 + count]
+    memory = np.empty(count + 8, np.float32)
+    for bounds in ((-np.inf, np.inf), (-0.5, np.inf), (-np.inf, 0.5), (-0.0, 0.0), (0.0, 0.25)):
+        for shift in (0, 1, 3):  # aligned to 16 bytes or not
+            for past_caches in (False, True):
+                memory.fill(np.nan)
+                out = memory[shift : shift + count]
+                compiled.fill(law, KEY, start, out, parameters, bounds, past_caches=past_caches)
+                clipped = expected.clip(*map(np.float32, bounds))
+                assert np.array_equal(out.view(np.int32), clipped.view(np.int32))
+                assert np.isnan(memory[:shift]).all()
+                assert np.isnan(memory[shift + count :]).all()
+
+
 def test_a_library_of_other_bits_is_not_used(tmp_path):
     # A copy of the package with a library whose uniform law is off by one word in the last place.
     package = tmp_path / "initlib"
