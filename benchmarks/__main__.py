@@ -1,75 +1,79 @@
-"""Time initlib against torch and jax: python -m benchmarks [--quick]. Writes results.json."""
+"""Time initlib against its peers, as ratios: python -m benchmarks [--quick] [--only SUBJECT ...].
+
+Writes results.json and speed.png beside this file."""
 
 import argparse
-import json
 import os
 import platform
-from importlib.metadata import version
+import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.cases import cases
-from benchmarks.timing import interleave
+from benchmarks import (
+    fills,
+    matrices,
+    memory,
+    models,
+    notebooks,
+    peers,
+    quality,
+    signals,
+    theory,
+    training,
+)
+from benchmarks.report import line, table, write
 from initlib import compiled
 
-RESULTS = Path(__file__).with_name("results.json")
+FOLDER = Path(__file__).parent
+SUBJECTS = (fills, models, matrices, signals, training, theory, notebooks, quality, memory)
 
 
 def main() -> None:
-    """Run the cases one by one and show each as it is measured."""
+    """Run the benchmarks one by one and show each row as it is measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="leave the largest tensors out")
+    parser.add_argument("--quick", action="store_true", help="small cases, and nothing written")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    names = [module.SUBJECT for module in SUBJECTS]
+    parser.add_argument("--only", nargs="+", choices=names, help="some subjects, nothing written")
     arguments = parser.parse_args()
-    console = Console()
+    console, start = Console(width=200), time.perf_counter()
     rows = []
-    for case in cases(arguments.quick):
-        torch.set_num_threads(case.threads)
-        timing = interleave(case.candidates, arguments.rounds)
-        for peer in [name for name in case.candidates if name != "initlib"]:
-            median, low, high = timing.ratio(peer)
-            ours = min(timing.seconds["initlib"])
-            rows.append(
-                {"case": case.name, "shape": case.shape, "threads": case.threads, "peer": peer}
-                | {"ratio": median, "quartiles": [low, high], "seconds": ours}
-            )
-            shape = " x ".join(map(str, case.shape))
-            console.print(
-                f"{case.name:22} {shape:14} {case.threads} threads  {median:6.1f}x {peer:5} "
-                f"[{low:.1f}, {high:.1f}]"
-            )
+    for module in SUBJECTS:
+        if arguments.only and module.SUBJECT not in arguments.only:
+            continue
+        for benchmark in module.benchmarks(arguments.quick):
+            torch.set_num_threads(getattr(benchmark, "threads", 2))
+            for row in benchmark.rows(arguments.rounds):
+                rows.append(row)
+                console.print(line(row), highlight=False, markup=False)
+    took = time.perf_counter() - start
+    console.print(table(rows))
+    for name, reason in peers.missing.items():
+        console.print(f"{name} is not there, and so are its rows: {reason}", markup=False)
+    targets = [row.met for row in rows if row.met is not None]
+    console.print(f"{sum(targets)} of {len(targets)} targets met; {took / 60:.1f} minutes")
+    if not (arguments.quick or arguments.only):
+        write(FOLDER, {"machine": _machine(), "compiled": compiled.available}, rows)
+
+
+def _machine() -> dict[str, object]:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     machine = {
-        "processor": _processor(),
+        "processor": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
-    machine |= {name: version(name) for name in ("torch", "numpy", "jax")}
-    record = {"machine": machine, "compiled": compiled.available, "rows": rows}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
-    console.print(_table(rows))
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line for line in info.read_text().splitlines() if "model name" in line]
-        if info.exists()
-        else []
-    )
-    return names[0].split(":")[1].strip() if names else platform.processor()
-
-
-def _table(rows: list[dict]) -> Table:
-    table = Table("what", "shape", "threads", "peer", "times faster", "quartiles", box=None)
-    for row in rows:
-        low, high = row["quartiles"]
-        shape = " x ".join(map(str, row["shape"]))
-        cells = (row["case"], shape, str(row["threads"]), row["peer"])
-        table.add_row(*cells, f"{row['ratio']:.1f}", f"{low:.1f} - {high:.1f}")
-    return table
+    for name in ("numpy", *peers.NAMES):
+        try:
+            machine[name] = version(name)
+        except PackageNotFoundError:
+            machine[name] = None
+    return machine
 
 
 if __name__ == "__main__":

@@ -2,8 +2,21 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+Call = Callable[[], object]
+
+SHORTEST = 0.02  # seconds: what takes less is repeated within its turn
+FEWEST = 3  # rounds, whatever they take
+
+
+class Spread(NamedTuple):
+    """A median over rounds and its quartiles."""
+
+    median: float
+    low: float
+    high: float
 
 
 class Timing(NamedTuple):
@@ -11,31 +24,58 @@ class Timing(NamedTuple):
 
     seconds: dict[str, list[float]]
 
-    def ratio(self, peer: str) -> tuple[float, float, float]:
-        """Return how many times ours is faster than a peer: median over rounds, and quartiles."""
-        ours, *_ = self.seconds.values()
-        ratios = [theirs / mine for theirs, mine in zip(self.seconds[peer], ours, strict=True)]
-        low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
-        return statistics.median(ratios), low, high
+    def ratio(self, slow: str, fast: str) -> Spread:
+        """Return how many times faster one candidate is than another, round by round."""
+        pairs = zip(self.seconds[slow], self.seconds[fast], strict=True)
+        return spread([theirs / ours for theirs, ours in pairs])
 
 
-def interleave(candidates: dict[str, Callable[[], object]], rounds: int = 5) -> Timing:
+def spread(values: Sequence[float]) -> Spread:
+    """Return the median and the quartiles."""
+    if len(values) == 1:
+        return Spread(values[0], values[0], values[0])
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(median, low, high)
+
+
+def interleave(
+    candidates: dict[str, Call],
+    rounds: int = 5,
+    *,
+    budget: float = 8.0,
+    scale: dict[str, float] | None = None,
+) -> Timing:
     """Time candidates A B C, then C B A, and so on, after one round that is not counted.
 
-    A candidate that takes below 20 ms is repeated within its turn until it takes about as long.
+    Parameters
+    ----------
+    candidates : dict of str to callable
+        What is timed.
+    rounds : int
+        How often; fewer, but not below three, once the budget is spent.
+    budget : float
+        Seconds.
+    scale : dict of str to float, optional
+        Of a candidate that does a part of the work only, such as a sample of the points of a grid:
+        what its seconds are multiplied by.
     """
-    repeats = {}
+    start, repeats = time.perf_counter(), {}
     for name, call in candidates.items():
         call()
-        repeats[name] = max(1, round(0.02 / max(_seconds(call, 1), 1e-7)))
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+        repeats[name] = max(1, round(SHORTEST / max(seconds(call), 1e-7)))
+    found: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(rounds):
+        if turn >= FEWEST and time.perf_counter() - start > budget:
+            break
         for name in list(candidates)[:: 1 if turn % 2 == 0 else -1]:
-            seconds[name].append(_seconds(candidates[name], repeats[name]))
-    return Timing(seconds)
+            found[name].append(
+                seconds(candidates[name], repeats[name]) * (scale or {}).get(name, 1)
+            )
+    return Timing(found)
 
 
-def _seconds(call: Callable[[], object], repeats: int) -> float:
+def seconds(call: Call, repeats: int = 1) -> float:
+    """Time a call, in the mean over some."""
     start = time.perf_counter()
     for _ in range(repeats):
         call()

@@ -1,0 +1,52 @@
+"""The table of results, its file, and the figure."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from benchmarks.rows import Row
+
+
+def line(row: Row) -> str:
+    """Return a row as it is measured."""
+    target = "" if row.target is None else f"  (target {row.target:g})"
+    peer = f" {row.peer}" if row.peer else ""
+    return (
+        f"{row.subject:9} {row.what:58} {row.threads} threads  {_value(row)}{peer} "
+        f"[{row.low:.3g}, {row.high:.3g}]{target}{'' if row.met in (None, True) else '  MISSED'}"
+    )
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Return all rows."""
+    columns = "what", "threads", "against", "measured", "quartiles", "target", "limit", "of it"
+    found = Table(*columns, "met", box=None, header_style="bold")
+    subject = ""
+    for row in rows:
+        if row.subject != subject:
+            subject = row.subject
+            found.add_row(f"[bold]{subject}[/bold]")
+        target = "" if row.target is None else f"{row.target:g}"
+        target += "" if row.stretch is None else f" ({row.stretch:g})"
+        limit = "" if row.limit is None else f"{row.limit:.3g} {row.limit_is}"
+        fraction = "" if row.fraction is None else f"{row.fraction:.0%}"
+        met = {None: "", True: "yes", False: "no"}[row.met]
+        found.add_row(row.what, str(row.threads), row.peer, _value(row),
+                      f"{row.low:.3g} - {row.high:.3g}", target, limit, fraction, met)  # fmt: skip
+    return found
+
+
+def write(folder: Path, record: dict, rows: Sequence[Row]) -> None:
+    """Write results.json, and the figure from it."""
+    from benchmarks.draw import draw
+
+    record = record | {"rows": [row.record() for row in rows]}
+    path = folder / "results.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    draw(path, folder / "speed.png")
+
+
+def _value(row: Row) -> str:
+    return f"{row.value:.3g}x" if row.unit == "times" else f"{row.value:.3g} {row.unit}"
