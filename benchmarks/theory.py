@@ -18,6 +18,7 @@ SAMPLED = 24  # points of the grid that the peer computes
 def benchmarks(quick: bool) -> Iterator[Race | Gauge]:
     """Yield the race on a grid of 200 x 200, and the seconds it takes."""
     what = "phase diagram 200 x 200: q*, chi_1, xi_q"
+    times = SIGMA_W.size * SIGMA_B.size / SAMPLED
     if peer("scipy"):
         points = np.random.default_rng(0).integers(200, size=(SAMPLED, 2))
         yield Race(
@@ -29,8 +30,8 @@ def benchmarks(quick: bool) -> Iterator[Race | Gauge]:
                 "scipy's quad": lambda: [_by_quad(SIGMA_W[i], SIGMA_B[j]) for i, j in points],
             },
             {"scipy's quad": (3000.0, None)},
-            scale={"scipy's quad": SIGMA_W.size * SIGMA_B.size / SAMPLED},
-            note=f"quad at {SAMPLED} random points, times {SIGMA_W.size * SIGMA_B.size / SAMPLED:.0f}",
+            scale={"scipy's quad": times},
+            note=f"quad at {SAMPLED} random points, times {times:.0f}",
         )
     yield _gauge(what, False, 0.1)
     yield _gauge(f"{what}, c*, xi_c", True, 0.5)

@@ -37,8 +37,16 @@ def _race(
     arms = [Arm("xavier_normal", LR, seed) for seed in seeds]
 
     def at_once(depth: int) -> None:
-        train(data, arms, hidden=[width] * (depth - 1), steps=steps, activation="tanh",
-              batch_size=BATCH, momentum=MOMENTUM, threads=2 if len(depths) == 1 else 1)  # fmt: skip
+        train(
+            data,
+            arms,
+            hidden=[width] * (depth - 1),
+            steps=steps,
+            activation="tanh",
+            batch_size=BATCH,
+            momentum=MOMENTUM,
+            threads=2 if len(depths) == 1 else 1,
+        )
 
     def ours() -> None:
         torch.set_num_threads(1)  # a chunk of networks on each core

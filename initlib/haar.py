@@ -14,7 +14,7 @@ the arithmetic (Stewart 1980, "The efficient generation of random orthogonal mat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +41,8 @@ def _fill_panels_(q: torch.Tensor, key: Key, gain: float, threads: int) -> None:
     n, m = q.shape
     workers = min(threads, -(-m // _PANEL)) if n * m * m > _WORTH_THREADS else 1
     one_thread = {"initializer": torch.set_num_threads, "initargs": (1,)}
-    with ThreadPoolExecutor(workers, **one_thread) as pool:
-        each = pool.map if workers > 1 else map
+    with ThreadPoolExecutor(workers, **one_thread) if workers > 1 else nullcontext() as pool:
+        each = pool.map if pool else map
 
         def reflectors(first: int) -> _Reflectors:
             return _draw_reflectors(key, first, min(first + _BLOCK, m), n, q.dtype)

@@ -111,7 +111,8 @@ def sparse_(
         fill_normal_(tensor, values, 0.0, std)
     chosen = kept if few else size - kept
     dtype = _drawn_dtype(tensor)
-    for first, count in _blocks(lines):
+    scratch = chosen if chosen * chosen <= size else size  # of a line in `choices`
+    for first, count in _blocks(lines, scratch):
         place = choices(support, count, size, chosen, offset=first)
         value = np.zeros(place.shape, dtype)
         if few:
@@ -170,7 +171,7 @@ def unit_rows_(tensor: Array, gain: float = 1.0, generator: Generator = None) ->
         return tensor
     key, dtype = stream_key(generator), _drawn_dtype(tensor)
     size = math.prod(tensor.shape[1:])
-    for first, count in _blocks(tensor):
+    for first, count in _blocks(tensor, size):
         rows = normal(key, first * size, (first + count) * size, dtype).reshape(count, size)
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         without_direction = norms == 0  # possible in rows of one or two weights
@@ -184,12 +185,13 @@ def _drawn_dtype(tensor: Array) -> type:
     return np.float64 if tensor.dtype in (np.float64, torch.float64) else np.float32
 
 
-def _blocks(tensor: Array) -> Iterator[tuple[int, int]]:
-    """Cut the first dimension into runs of about _BLOCK elements: their start and their length."""
-    size = math.prod(tensor.shape[1:])
-    step = max(1, _BLOCK // max(1, size))
-    for first in range(0, len(tensor), step):
-        yield first, min(step, len(tensor) - first)
+def _blocks(lines: Array, scratch: int) -> Iterator[tuple[int, int]]:
+    """Cut the first dimension into runs, their start and length, that take about _BLOCK elements.
+
+    Each line takes `scratch` elements."""
+    step = max(1, _BLOCK // max(1, scratch))
+    for first in range(0, len(lines), step):
+        yield first, min(step, len(lines) - first)
 
 
 def _scatter(lines: Array, place: np.ndarray, value: np.ndarray) -> None:
