@@ -35,7 +35,7 @@ def main() -> None:
     """Run the benchmarks one by one and show each row as it is measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small cases, and nothing written")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    parser.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     names = [module.SUBJECT for module in SUBJECTS]
     parser.add_argument("--only", nargs="+", choices=names, help="some subjects, nothing written")
     arguments = parser.parse_args()

@@ -68,7 +68,7 @@ def _truncated(shape: tuple[int, int]) -> Iterator[Race]:
     targets = {"torch": (55.0, 80.0), "keras": (55.0, 80.0)}
     floors = writing(w, threads=2) | arithmetic("truncated", w.numel(), 2)
     what = f"truncated at 2 std, {_size(shape)}"
-    yield Race(SUBJECT, what, 2, candidates, targets, floors, budget=12)
+    yield Race(SUBJECT, what, 2, candidates, targets, floors)
 
     tail = torch.zeros(1024, 1024)
     yield Race(

@@ -43,7 +43,7 @@ def _orthogonal(shape: tuple[int, int], target: tuple) -> Race:
     floors, scale = products(2 * n * m * m - 2 * m**3 / 3)
     targets = {"torch": target, "jax": (5.0, None), "scipy": (9.0, None)}
     what = f"orthogonal, {n} x {m}"
-    return Race(SUBJECT, what, 2, candidates, targets, floors, scale, budget=10)
+    return Race(SUBJECT, what, 2, candidates, targets, floors, scale)
 
 
 def _many(count: int, n: int) -> Race:

@@ -23,17 +23,17 @@ def benchmarks(quick: bool) -> Iterator[Gauge]:
     for name in ("float32", "bfloat16", "float32, transposed", "float32, truncated to (2, 4)"):
 
         def fill(rounds: int, name: str = name) -> list[float]:
-            return [_peak("fill", name, str(n)) / MIB for _ in range(rounds)]
+            return [_peak("fill", name, str(n)) / MIB]
 
         yield Gauge(SUBJECT, f"a fill, {n} x {n} {name}", 2, "", "MiB more", fill, 8.0)
 
     def orthogonal(rounds: int) -> list[float]:
-        return [_peak("orthogonal", "", str(n)) / (4 * n * n) for _ in range(rounds)]
+        return [_peak("orthogonal", "", str(n)) / (4 * n * n)]
 
     yield Gauge(SUBJECT, f"orthogonal, {n} x {n}", 2, "the tensor", "tensors more", orthogonal, 2.0)
 
     def lsuv(rounds: int) -> list[float]:
-        return [_peak("lsuv", "", str(n)) / _peak("forward", "", str(n)) for _ in range(rounds)]
+        return [_peak("lsuv", "", str(n)) / _peak("forward", "", str(n))]
 
     yield Gauge(
         SUBJECT,

@@ -11,12 +11,10 @@ from benchmarks.rows import Row
 
 def line(row: Row) -> str:
     """Return a row as it is measured."""
+    start = f"{row.subject:9} {row.what:58} {row.threads} threads  {_value(row)} {row.peer} "
     target = "" if row.target is None else f"  (target {row.target:g})"
-    peer = f" {row.peer}" if row.peer else ""
-    return (
-        f"{row.subject:9} {row.what:58} {row.threads} threads  {_value(row)}{peer} "
-        f"[{row.low:.3g}, {row.high:.3g}]{target}{'' if row.met in (None, True) else '  MISSED'}"
-    )
+    missed = "  MISSED" if row.met is False else ""
+    return f"{start}[{row.low:.3g}, {row.high:.3g}]{target}{missed}{_others(row)}"
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -46,6 +44,11 @@ def write(folder: Path, record: dict, rows: Sequence[Row]) -> None:
     path = folder / "results.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     draw(path, folder / "speed.png")
+
+
+def _others(row: Row) -> str:
+    busy = row.others is not None and row.others > 0.1
+    return f"  (others took {row.others:.0%} of the machine)" if busy else ""
 
 
 def _value(row: Row) -> str:

@@ -32,6 +32,8 @@ class Row:
         How much of the limit is reached, 1 for all of it.
     note : str
         Conditions, and what a miss is due to.
+    others : float or None
+        Share of the machine that other processes took meanwhile.
     """
 
     subject: str
@@ -48,6 +50,7 @@ class Row:
     limit_is: str = ""
     fraction: float | None = None
     note: str = ""
+    others: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -90,7 +93,7 @@ class Race:
     targets: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     floors: dict[str, Call] = field(default_factory=dict)
     scale: dict[str, float] = field(default_factory=dict)
-    budget: float = 8.0
+    budget: float = 4.0
     note: str = ""
 
     def rows(self, rounds: int) -> Iterator[Row]:
@@ -115,6 +118,7 @@ class Race:
                 limit_is=floor or "",
                 fraction=timing.ratio(floor, "initlib").median if floor else None,
                 note=self.note,
+                others=spread(timing.others).median,
             )
 
 

@@ -1,8 +1,10 @@
 """Interleaved timing: each round runs all candidates, there and back, so drift hits all alike."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 Call = Callable[[], object]
@@ -20,9 +22,17 @@ class Spread(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Seconds of each round, by candidate; the first candidate is ours."""
+    """Seconds of each round, by candidate, and how much other processes took of the machine."""
 
     seconds: dict[str, list[float]]
+    others: list[float]
+
+    def quiet(self) -> "Timing":
+        """Return the rounds of the quieter half, three at least."""
+        count = max(FEWEST, len(self.others) // 2)
+        kept = sorted(sorted(range(len(self.others)), key=lambda i: self.others[i])[:count])
+        found = {name: [times[i] for i in kept] for name, times in self.seconds.items()}
+        return Timing(found, [self.others[i] for i in kept])
 
     def ratio(self, slow: str, fast: str) -> Spread:
         """Return how many times faster one candidate is than another, round by round."""
@@ -42,7 +52,7 @@ def interleave(
     candidates: dict[str, Call],
     rounds: int = 5,
     *,
-    budget: float = 8.0,
+    budget: float = 4.0,
     scale: dict[str, float] | None = None,
 ) -> Timing:
     """Time candidates A B C, then C B A, and so on, after one round that is not counted.
@@ -59,19 +69,41 @@ def interleave(
         Of a candidate that does a part of the work only, such as a sample of the points of a grid:
         what its seconds are multiplied by.
     """
-    start, repeats = time.perf_counter(), {}
+    start, repeats, scale = time.perf_counter(), {}, scale or {}
     for name, call in candidates.items():
-        call()
-        repeats[name] = max(1, round(SHORTEST / max(seconds(call), 1e-7)))
+        first = seconds(call)
+        again = seconds(call) if first < 0.5 else first
+        repeats[name] = max(1, round(SHORTEST / max(again, 1e-7)))
     found: dict[str, list[float]] = {name: [] for name in candidates}
+    others: list[float] = []
     for turn in range(rounds):
         if turn >= FEWEST and time.perf_counter() - start > budget:
             break
+        before = _ticks()
         for name in list(candidates)[:: 1 if turn % 2 == 0 else -1]:
-            found[name].append(
-                seconds(candidates[name], repeats[name]) * (scale or {}).get(name, 1)
-            )
-    return Timing(found)
+            taken = seconds(candidates[name], repeats[name])
+            found[name].append(taken * scale.get(name, 1))
+        others.append(_share_of_others(before, _ticks()))
+    return Timing(found, others).quiet()
+
+
+def _ticks() -> tuple[float, float, float]:
+    """Seconds of all cores so far: that they had, were busy, and busy with this process."""
+    own = time.process_time()
+    try:
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    except OSError:  # another system: nothing is known of others
+        return 0.0, 0.0, own
+    user, nice, system, idle, wait, *rest = (
+        int(field) / os.sysconf("SC_CLK_TCK") for field in fields
+    )
+    busy = user + nice + system + sum(rest)
+    return busy + idle + wait, busy, own
+
+
+def _share_of_others(before: tuple, after: tuple) -> float:
+    had, busy, own = (b - a for a, b in zip(before, after, strict=True))
+    return min(max((busy - own) / had, 0.0), 1.0) if had > 0 else 0.0
 
 
 def seconds(call: Call, repeats: int = 1) -> float:

@@ -79,7 +79,6 @@ def _race(
         {"a plain loop": (target, None)},
         {name: two_threads(call) for name, call in floors.items()},
         scale,
-        budget=10,
     )
 
 
