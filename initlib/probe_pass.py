@@ -14,7 +14,7 @@ from initlib.activations import Activation
 from initlib.callables import as_activation
 from initlib.fans import NORM_LAYERS, WEIGHT_LAYERS
 from initlib.probe_report import ProbeRow, Signals
-from initlib.signal_sums import Sums
+from initlib.signal_sums import Sums, squared_norm
 
 _FLAT = 0.05  # slope below which an activation counts as saturated
 
@@ -151,7 +151,7 @@ class Probe:
 def _row(call: Call, gradients: Mapping[nn.Parameter, Tensor]) -> ProbeRow:
     back, weights = call.backward, list(_weights(call.layer))
     found = [gradients[weight].detach() for weight in weights if weight in gradients]
-    squares = sum(Sums.of(gradient).squares for gradient in found)
+    squares = sum(map(squared_norm, found))
     return ProbeRow(
         layer=call.name,
         type=type(call.layer).__name__,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from initlib.signal_sums import row_norms, sum_of_squares
+from initlib.signal_sums import squared_norm
 
 _PART = 1 << 16  # elements copied at once: they stay in a core's second-level cache
 _SMALL = 1e-30  # mean square from which on the squares of most values are normal float32 numbers
@@ -68,7 +68,7 @@ def spread(signal: Tensor, units: int = -1, *, centred: bool = False) -> Spread:
     means = sums.double() / max(samples, 1)
     if samples < 2:
         return Spread(means, means.std().item() if count > 1 else math.nan, math.nan)
-    total = sum(map(_sum_of_squares, _in_memory_order(signal)))
+    total = sum(map(squared_norm, _in_memory_order(signal)))
     within = total - samples * means.square().sum().item()
     wanted = within if centred else within + samples * _sum_around_mean(means)
     is_rough = total < _SMALL * count or within < _ROUGH * total
@@ -89,10 +89,6 @@ def _in_memory_order(signal: Tensor) -> Iterator[Tensor]:
         yield ordered.view(-1)
     else:
         yield from (part.reshape(-1) for part in ordered)
-
-
-def _sum_of_squares(values: Tensor) -> float:
-    return sum_of_squares(row_norms(values, torch.promote_types(values.dtype, torch.float32)))
 
 
 def _read_again(signal: Tensor, means: Tensor, axes: list[int]) -> tuple[Tensor, float]:
