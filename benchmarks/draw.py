@@ -15,11 +15,12 @@ COLORS = {
     "jax": "#009E73",
     "scipy": "#E69F00",
     "scipy's quad": "#E69F00",
+    "scipy's quad on [-9, 9]": "#666666",
     "lsuv": "#CC79A7",
     "a plain loop": "#000000",
     "papermill": "#56B4E9",
 }
-MARKERS = dict(zip(COLORS, "osDv^Pd*", strict=False))
+MARKERS = dict(zip(COLORS, "osDv^<Pd*", strict=False))
 
 
 def draw(results: Path, image: Path) -> None:
@@ -69,7 +70,7 @@ def _legend(ax: Axes, peers: set[str]) -> None:
     grey = {"color": "#444444", "linestyle": "none"}
     ax.plot([], [], marker="|", markersize=8, markeredgewidth=1.4, label="target", **grey)
     ax.plot([], [], marker=">", markersize=3.5, fillstyle="none", label="limit", **grey)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(loc="upper right")
 
 
 def _bounds(ax: Axes, rows: list[dict]) -> None:

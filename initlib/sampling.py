@@ -43,7 +43,7 @@ __all__ = [
 _UNBOUNDED = -math.inf, math.inf
 _SHARE = 1 << 21  # elements for each thread: a millisecond of work, ten times what a thread costs
 _PAST_CACHES = 1 << 22  # elements: 16 MiB, more than the caches of a core
-_SUBBLOCK = 1 << 16  # elements whose ChaCha state stays in a core's second-level cache
+_SUBBLOCK = 1 << 14  # elements whose ChaCha state stays in a core's second-level cache
 
 
 class _Law(NamedTuple):
