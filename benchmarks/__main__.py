@@ -1,6 +1,6 @@
 """Time initlib against its peers, as ratios: python -m benchmarks [--quick] [--only SUBJECT ...].
 
-Writes results.json and speed.png beside this file."""
+Writes results.json and speed.png beside this file, unless it is quick."""
 
 import argparse
 import os
@@ -37,7 +37,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small cases, and nothing written")
     parser.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     names = [module.SUBJECT for module in SUBJECTS]
-    parser.add_argument("--only", nargs="+", choices=names, help="some subjects, nothing written")
+    parser.add_argument("--only", nargs="+", choices=names, help="some subjects")
+    parser.add_argument("--minutes", type=float, default=60, help="start nothing after that long")
     arguments = parser.parse_args()
     console, start = Console(width=200), time.perf_counter()
     rows = []
@@ -45,6 +46,9 @@ def main() -> None:
         if arguments.only and module.SUBJECT not in arguments.only:
             continue
         for benchmark in module.benchmarks(arguments.quick):
+            if time.perf_counter() - start > 60 * arguments.minutes:
+                console.print(f"{module.SUBJECT}: the rest is left out, time is over")
+                break
             torch.set_num_threads(getattr(benchmark, "threads", 2))
             for row in benchmark.rows(arguments.rounds):
                 rows.append(row)
@@ -55,7 +59,7 @@ def main() -> None:
         console.print(f"{name} is not there, and so are its rows: {reason}", markup=False)
     targets = [row.met for row in rows if row.met is not None]
     console.print(f"{sum(targets)} of {len(targets)} targets met; {took / 60:.1f} minutes")
-    if not (arguments.quick or arguments.only):
+    if rows and not arguments.quick:
         write(FOLDER, {"machine": _machine(), "compiled": compiled.available}, rows)
 
 

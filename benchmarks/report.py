@@ -8,6 +8,19 @@ from rich.table import Table
 
 from benchmarks.rows import Row
 
+BUSY = 0.1  # share of the machine that others may take before it is mentioned
+ORDER = (
+    "fills",
+    "models",
+    "matrices",
+    "signals",
+    "training",
+    "theory",
+    "notebooks",
+    "quality",
+    "memory",
+)
+
 
 def line(row: Row) -> str:
     """Return a row as it is measured."""
@@ -37,18 +50,27 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def write(folder: Path, record: dict, rows: Sequence[Row]) -> None:
-    """Write results.json, and the figure from it."""
+    """Write rows to results.json, where those of other subjects stay, and the figure from it."""
     from benchmarks.draw import draw
 
-    record = record | {"rows": [row.record() for row in rows]}
     path = folder / "results.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    new: dict[str, list[dict]] = {}
+    for row in rows:
+        new.setdefault(row.subject, []).append(row.record())
+    kept: dict[str, list[dict]] = {}
+    for row in before:
+        kept.setdefault(row.get("subject", ""), []).append(row)
+    subjects = [name for name in ORDER if name in kept | new]
+    merged = [row for name in subjects for row in (kept | new)[name]]
+    path.write_text(json.dumps(record | {"rows": merged}, indent=1) + "\n")
     draw(path, folder / "speed.png")
 
 
 def _others(row: Row) -> str:
-    busy = row.others is not None and row.others > 0.1
-    return f"  (others took {row.others:.0%} of the machine)" if busy else ""
+    if row.others is None or row.others < BUSY:
+        return ""
+    return f"  (others took {row.others:.0%} of the machine; {row.cpu_ratio:.3g}x less CPU time)"
 
 
 def _value(row: Row) -> str:

@@ -32,6 +32,8 @@ class Row:
         How much of the limit is reached, 1 for all of it.
     note : str
         Conditions, and what a miss is due to.
+    cpu_ratio : float or None
+        "times": the same for the time of all cores together.
     others : float or None
         Share of the machine that other processes took meanwhile.
     """
@@ -50,6 +52,7 @@ class Row:
     limit_is: str = ""
     fraction: float | None = None
     note: str = ""
+    cpu_ratio: float | None = None
     others: float | None = None
 
     @property
@@ -118,6 +121,7 @@ class Race:
                 limit_is=floor or "",
                 fraction=timing.ratio(floor, "initlib").median if floor else None,
                 note=self.note,
+                cpu_ratio=timing.cpu_ratio(peer, "initlib").median,
                 others=spread(timing.others).median,
             )
 

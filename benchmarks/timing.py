@@ -22,22 +22,42 @@ class Spread(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Seconds of each round, by candidate, and how much other processes took of the machine."""
+    """Rounds, by candidate: seconds, of the clock and of all cores, and who else was there.
+
+    Attributes
+    ----------
+    seconds, cpu : dict of str to list of float
+        A number a round; the first candidate is ours.
+    others : list of float
+        Share of the machine that other processes took in each round.
+    """
 
     seconds: dict[str, list[float]]
+    cpu: dict[str, list[float]]
     others: list[float]
 
     def quiet(self) -> "Timing":
         """Return the rounds of the quieter half, three at least."""
         count = max(FEWEST, len(self.others) // 2)
         kept = sorted(sorted(range(len(self.others)), key=lambda i: self.others[i])[:count])
-        found = {name: [times[i] for i in kept] for name, times in self.seconds.items()}
-        return Timing(found, [self.others[i] for i in kept])
+        seconds, cpu = (
+            {name: [times[i] for i in kept] for name, times in found.items()}
+            for found in (self.seconds, self.cpu)
+        )
+        return Timing(seconds, cpu, [self.others[i] for i in kept])
 
     def ratio(self, slow: str, fast: str) -> Spread:
         """Return how many times faster one candidate is than another, round by round."""
-        pairs = zip(self.seconds[slow], self.seconds[fast], strict=True)
-        return spread([theirs / ours for theirs, ours in pairs])
+        return _ratio(self.seconds[slow], self.seconds[fast])
+
+    def cpu_ratio(self, slow: str, fast: str) -> Spread:
+        """Return the same for the time of all cores together, which a busy machine hardly bends."""
+        return _ratio(self.cpu[slow], self.cpu[fast])
+
+
+def _ratio(slow: list[float], fast: list[float]) -> Spread:
+    pairs = zip(slow, fast, strict=True)
+    return spread([theirs / max(ours, 1e-9) for theirs, ours in pairs])
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -74,17 +94,20 @@ def interleave(
         first = seconds(call)
         again = seconds(call) if first < 0.5 else first
         repeats[name] = max(1, round(SHORTEST / max(again, 1e-7)))
-    found: dict[str, list[float]] = {name: [] for name in candidates}
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    cpu: dict[str, list[float]] = {name: [] for name in candidates}
     others: list[float] = []
     for turn in range(rounds):
         if turn >= FEWEST and time.perf_counter() - start > budget:
             break
         before = _ticks()
         for name in list(candidates)[:: 1 if turn % 2 == 0 else -1]:
-            taken = seconds(candidates[name], repeats[name])
-            found[name].append(taken * scale.get(name, 1))
+            own = time.process_time()
+            taken[name].append(seconds(candidates[name], repeats[name]) * scale.get(name, 1))
+            own = time.process_time() - own
+            cpu[name].append(own / repeats[name] * scale.get(name, 1))
         others.append(_share_of_others(before, _ticks()))
-    return Timing(found, others).quiet()
+    return Timing(taken, cpu, others).quiet()
 
 
 def _ticks() -> tuple[float, float, float]:

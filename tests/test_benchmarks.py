@@ -1,15 +1,15 @@
 """The benchmarks' own arithmetic, and the quality of streams on fewer values than they take."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import models, quality, theory, timing
-from benchmarks.draw import draw
 from benchmarks.memory import extra
-from benchmarks.report import line
+from benchmarks.report import line, write
 from benchmarks.rows import Gauge, Race, Row
 from initlib import phase_diagram
 from initlib.sampling import normal
@@ -57,7 +57,8 @@ def test_streams_of_two_keys_that_agree_are_found_out(monkeypatch):
 def test_a_ratio_is_the_median_over_the_quieter_half_of_the_rounds():
     ours, theirs = [1.0, 1, 1, 1, 1, 1, 1], [3.0, 9, 4, 9, 9, 9, 5]
     others = [0.1, 0.9, 0.0, 0.9, 0.8, 0.7, 0.2]
-    quiet = timing.Timing({"initlib": ours, "peer": theirs}, others).quiet()
+    both = {"initlib": ours, "peer": theirs}
+    quiet = timing.Timing(both, both, others).quiet()
     assert quiet.seconds["peer"] == [3, 4, 5]
     assert quiet.ratio("peer", "initlib") == (4, 3.5, 4.5)
 
@@ -67,7 +68,8 @@ def test_the_limit_of_a_race_is_its_slowest_floor():
     race = Race("fills", "normal", 1, {"initlib": None, "peer": None}, {"peer": (5.0, 8.0)},
                 {"writing": None, "arithmetic": None})  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        fake = timing.Timing({name: [taken] * 3 for name, taken in calls.items()}, [0.0] * 3)
+        rounds = {name: [taken] * 3 for name, taken in calls.items()}
+        fake = timing.Timing(rounds, rounds, [0.0] * 3)
         patch.setattr("benchmarks.rows.interleave", lambda *_, **__: fake)
         [row] = race.rows(3)
     assert (row.value, row.limit, row.limit_is) == (4, 6, "arithmetic")
@@ -110,12 +112,14 @@ def test_peak_memory_is_what_a_call_adds():
     assert 39 < taken / 2**20 < 60
 
 
-def test_the_figure_takes_any_results(tmp_path):
-    rows = [
-        Row("fills", "normal", 2, "torch", "times", 9, 8, 10, 9.0, None, 12.0, "writing", 0.7),
-        Row("signals", "LSUV", 2, "a pass", "passes", 1.3, 1.2, 1.4, 1.8),
+def test_results_of_other_subjects_stay_and_all_are_drawn(tmp_path):
+    fill = Row("fills", "normal", 2, "torch", "times", 9, 8, 10, 9.0, None, 12.0, "writing", 0.7)
+    lsuv = Row("signals", "LSUV", 2, "a pass", "passes", 1.3, 1.2, 1.4, 1.8)
+    write(tmp_path, {}, [lsuv, fill])
+    write(tmp_path, {}, [replace(fill, value=7.0)])
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [(row["subject"], row["value"], row["met"]) for row in rows] == [
+        ("fills", 7.0, False),
+        ("signals", 1.3, True),
     ]
-    results = tmp_path / "results.json"
-    results.write_text(json.dumps({"rows": [row.record() for row in rows]}))
-    draw(results, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").stat().st_size > 10_000
