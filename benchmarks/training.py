@@ -20,7 +20,7 @@ LR, MOMENTUM = 0.01, 0.9
 
 def benchmarks(quick: bool) -> Iterator[Race]:
     """Yield the races: 16 seeds of 10 layers, and 5 depths by 4 seeds."""
-    for width, steps, target in ((64, 40, 6.0), (128, 20, 3.0), (256, 10, 2.0))[
+    for width, steps, target in ((64, 100, 6.0), (128, 40, 3.0), (256, 16, 2.0))[
         : 1 if quick else 3
     ]:
         yield _race(f"16 seeds of 10 layers of {width}", [10], range(16), width, steps, target)
