@@ -44,7 +44,8 @@ def fill(
         no cache holds. It changes no value.
     """
     floats = _FLOATS[len(parameters) + 2](*parameters[:2], *bounds, *parameters[2:])
-    _functions[law](key, start, out.size, floats, out.ctypes.data, past_caches)
+    function = getattr(_library, f"initlib_{law}")
+    function(key, start, out.size, floats, out.ctypes.data, past_caches)
 
 
 def _load(folder: Path) -> ctypes.CDLL | None:
@@ -86,7 +87,6 @@ def _same_bits() -> bool:
 
 
 _library = _load(Path(__file__).parent)
-_functions = {law: getattr(_library, f"initlib_{law}") for law in LAWS if _library}
 available = _library is not None and _same_bits()
 if _library is not None and not available:
     warnings.warn(
