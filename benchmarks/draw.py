@@ -28,14 +28,17 @@ def draw(results: Path, image: Path) -> None:
     rows = json.loads(results.read_text())["rows"]
     races = [row for row in rows if row["unit"] == "times" and row["peer"] in COLORS]
     bounds = [row for row in rows if row["unit"] != "times" and row["target"]]
+    panels = [(paint, found) for paint, found in ((_races, races), (_bounds, bounds)) if found]
+    lines = [len(_lines(found)) for _, found in panels]
     with plt.rc_context():
         style()
-        lines = len(_lines(races)), len(_lines(bounds))
-        fig, axes = plt.subplots(
-            2, 1, figsize=(PAGE, 0.125 * sum(lines) + 1.1), height_ratios=lines
-        )
-        _races(axes[0], races)
-        _bounds(axes[1], bounds)
+        size = PAGE, 0.125 * sum(lines) + 0.55 * len(lines)
+        fig, axes = plt.subplots(len(panels), 1, figsize=size, height_ratios=lines, squeeze=False)
+        for ax, (paint, found), letter in zip(axes.flat, panels, "ab", strict=False):
+            paint(ax, found)
+            title = ax.get_title()
+            ax.set_title("")
+            heading(ax, letter, title)
         fig.savefig(image, dpi=200, metadata={"Software": None})
         plt.close(fig)
 
@@ -59,7 +62,7 @@ def _races(ax: Axes, rows: list[dict]) -> None:
     ax.axvline(1, color="#444444", linewidth=0.6, linestyle=":")
     _legend(ax, {row["peer"] for row in rows})
     ax.set_xlabel("times faster than the peer")
-    heading(ax, "a", "races, two cores unless noted")
+    ax.set_title("races, two cores unless noted")
     _finish(ax, lines)
 
 
@@ -84,7 +87,7 @@ def _bounds(ax: Axes, rows: list[dict]) -> None:
         ax.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=6)
     ax.axvline(1, color="#444444", linewidth=0.8)
     ax.set_xlabel("measured over allowed")
-    heading(ax, "b", "what should stay below a bound")
+    ax.set_title("what should stay below a bound")
     _finish(ax, lines)
 
 
