@@ -60,7 +60,8 @@ class Row:
         """Whether the target is reached by the median."""
         if self.target is None:
             return None
-        return self.value >= self.target if self.unit == "times" else self.value <= self.target
+        is_met = self.value >= self.target if self.unit == "times" else self.value <= self.target
+        return bool(is_met)
 
     def record(self) -> dict:
         """Return what is written to results.json."""
@@ -150,7 +151,7 @@ class Gauge:
 
     def rows(self, rounds: int) -> Iterator[Row]:
         """Run it; yield its row."""
-        found = spread(self.measure(rounds))
+        found = spread([float(value) for value in self.measure(rounds)])
         is_positive = self.limit and found.median > 0 and math.isfinite(found.median)
         yield Row(
             self.subject,

@@ -80,8 +80,11 @@ def test_the_limit_of_a_race_is_its_slowest_floor():
 
 @pytest.mark.parametrize(("value", "met"), [(1.5, True), (1.9, False)])
 def test_a_gauge_should_stay_below_its_bound(value, met):
-    [row] = Gauge("signals", "LSUV", 1, "a pass", "passes", lambda _: [value], 1.8).rows(5)
+    [row] = Gauge(
+        "signals", "LSUV", 1, "a pass", "passes", lambda _: [np.float64(value)], 1.8
+    ).rows(5)
     assert row.met is met
+    json.dumps(row.record())
 
 
 def test_a_candidate_that_does_a_part_of_the_work_counts_for_all_of_it():
