@@ -1,0 +1,151 @@
+"""What the shootout claims, one number for each seed."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from initlib.lab.claims import Claims
+from initlib.lab.estimates import Estimate, estimate
+from initlib.lab.shootout_ranks import log_steps
+from initlib.lab.shootout_schemes import CONTROLS, choice, lengths
+
+__all__ = [
+    "SCALED",
+    "THROUGH_ZERO",
+    "Agenda",
+    "agreement",
+    "begun",
+    "divide",
+    "regret",
+    "sooner",
+    "spread",
+]
+
+SCALED = (
+    "torch", "lecun", "xavier", "he", "exact", "orthogonal", "orthogonal-gain", "lsuv",
+    "lsuv-centred",
+)  # fmt: skip
+THROUGH_ZERO = ("relu", "tanh", "gelu", "selu")  # phi(0) = 0
+
+
+class Agenda:
+    """Claims of which only those are stated that can be measured with what takes part.
+
+    Parameters
+    ----------
+    claims
+        Where they are kept.
+    present
+        Names of the schemes and activations.
+    """
+
+    def __init__(self, claims: Claims, present: Iterable[str]):
+        self.claims, self.present = claims, set(present)
+        self.stated: set[str] = set()
+
+    def state(self, id: str, *statement: Any, needs: Iterable[str] = (), **about: Any) -> None:
+        """State a claim as `Claims.state` does, if all names in `needs` are present."""
+        if self.present.issuperset(needs):
+            self.claims.state(id, *statement, **about)
+            self.stated.add(id)
+
+    def measure(self, id: str, measurement: Callable[[], Any]) -> None:
+        """Measure a claim, if it was stated."""
+        if id in self.stated:
+            self.claims.measure(id, measurement())
+
+
+def begun(results: pd.DataFrame, schemes: Sequence[str]) -> float:
+    """Return the share of the runs of some schemes that began to train."""
+    own = results[results.scheme.isin(schemes)]
+    if own.empty:
+        raise ValueError(f"no run of {', '.join(schemes)} is among the results")
+    return float(np.isfinite(own.steps).mean())
+
+
+def sooner(results: pd.DataFrame, first: str, second: str) -> Estimate:
+    """Estimate the log of second's steps over first's, on one network, over paired seeds.
+
+    What did not begin counts as the budget.
+    """
+    waits = log_steps(results)
+    return estimate(waits[second] - waits[first])
+
+
+def spread(results: pd.DataFrame, depth: int) -> np.ndarray:
+    """Return for each seed the log of the steps of the slowest over those of the fastest scheme.
+
+    Of `SCALED` schemes, in the mean over the activations with phi(0) = 0 at one depth.
+    """
+    own = results[results.scheme.isin(SCALED) & results.activation.isin(THROUGH_ZERO)]
+
+    def ratio(waits: pd.DataFrame) -> np.ndarray:
+        return (waits.max(axis=1) - waits.min(axis=1)).to_numpy()
+
+    return _over_networks(own[own.depth == depth], lambda one: ratio(log_steps(one)))
+
+
+def agreement(results: pd.DataFrame, fan_in: int) -> Estimate:
+    """Estimate the rank correlation, within a network, of steps and the depth in units of xi.
+
+    Over the schemes that theory ranks, in the mean over networks.
+    """
+
+    def correlation(own: pd.DataFrame) -> np.ndarray:
+        steps, far = _known(own, fan_in)
+        found = [_spearman(row, far) for row in steps.to_numpy()]
+        return np.array(found)
+
+    return estimate(_over_networks(results, correlation))
+
+
+def divide(results: pd.DataFrame, fan_in: int, within: float, beyond: float) -> Estimate:
+    """Estimate the share that begins within some xi, less that of those beyond some more."""
+
+    def gap(seed: int) -> float:
+        near, far = [], []
+        for _, own in results.groupby("network", sort=False):
+            steps, distance = _known(own, fan_in)
+            begun_ = np.isfinite(steps.loc[seed].to_numpy())
+            near.append(begun_[distance <= within])
+            far.append(begun_[distance > beyond])
+        return float(np.concatenate(near).mean() - np.concatenate(far).mean())
+
+    return estimate([gap(seed) for seed in results.seed.unique()])
+
+
+def regret(results: pd.DataFrame, fan_in: int) -> Estimate:
+    """Estimate the log of the steps of theory's choice over those of the best, for each seed.
+
+    The best in hindsight among the schemes that theory ranks; in the mean over networks.
+    """
+
+    def loss(own: pd.DataFrame) -> np.ndarray:
+        steps, _ = _known(own, fan_in)
+        waits = log_steps(own)[steps.columns]
+        chosen = choice(own.activation.iloc[0], fan_in, list(waits.columns))
+        return (waits[chosen] - waits.min(axis=1)).to_numpy()
+
+    return estimate(_over_networks(results, loss))
+
+
+def _over_networks(results: pd.DataFrame, one: Callable) -> np.ndarray:
+    return np.mean([one(own) for _, own in results.groupby("network", sort=False)], axis=0)
+
+
+def _known(own: pd.DataFrame, fan_in: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the steps (seed, scheme) of what theory ranks, and its depths in units of xi."""
+    steps = own.pivot(index="seed", columns="scheme", values="steps")
+    phi, depth = own.activation.iloc[0], own.depth.iloc[0]
+    far = np.array([lengths(name, phi, fan_in, depth) for name in steps.columns])
+    known = np.isfinite(far) & ~steps.columns.isin(CONTROLS)
+    return steps.loc[:, known], far[known]
+
+
+def _spearman(steps: np.ndarray, far: np.ndarray) -> float:
+    if len(np.unique(steps)) < 2:  # nothing began
+        return 0.0
+    return float(np.corrcoef(rankdata(steps), rankdata(np.round(far, 6)))[0, 1])
