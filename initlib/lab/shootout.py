@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,9 @@ from initlib.lab.data import Dataset
 from initlib.lab.estimates import LEAST_PAIRS
 from initlib.lab.plateaus import outcomes
 from initlib.lab.shootout_networks import Network
-from initlib.lab.shootout_schemes import NONZEROS, SCHEMES, check_schemes, twins
+from initlib.lab.shootout_schemes import SCHEMES, Wiring, check_schemes, padding, twins
 from initlib.lab.train import Arm, train
+from initlib.lab.training_checks import check_data, check_network
 
 __all__ = ["Rules", "Shootout", "check", "shootout"]
 
@@ -30,7 +31,11 @@ class Rules:
     rates
         The grid of learning rates.
     width
-        Units of each hidden layer.
+        Units of each hidden layer of an MLP.
+    channels
+        Channels of each convolution of a CNN.
+    patch
+        Side of the patches in which the first convolution reads an image.
     replicas
         Seeds at the chosen rate; at least 8.
     trials
@@ -43,10 +48,24 @@ class Rules:
 
     rates: Sequence[float]
     width: int = 48
+    channels: int = 12
+    patch: int = 3
     replicas: int = 10
     trials: int = 4
     batch_size: int = 32
     seed: int = 0
+
+    def wiring(self, kind: str, side: int) -> Wiring:
+        """Return what theory must know of a kind of network that sees side x side pixels."""
+        if kind == "mlp":
+            return Wiring(self.width)
+        return Wiring(9 * self.channels, padding(side // self.patch))
+
+    def layers(self, network: Network) -> dict[str, Any]:
+        """Return the arguments of `train` for a network."""
+        if network.kind == "mlp":
+            return {"hidden": [self.width] * network.depth}
+        return {"channels": [self.channels] * network.depth, "patch": self.patch}
 
 
 class Shootout(NamedTuple):
@@ -66,23 +85,31 @@ class Shootout(NamedTuple):
 
 
 def check(
-    fields: Sequence[Network], budgets: Sequence[int], schemes: Sequence[str], rules: Rules
+    data: Dataset,
+    fields: Sequence[Network],
+    budgets: Sequence[int],
+    schemes: Sequence[str],
+    rules: Rules,
 ) -> list[list[str]]:
     """Return the schemes that take part on each network; arguments as for `shootout`.
 
     Raises
     ------
     ValueError
-        For an unknown scheme or numbers out of range.
+        For an unknown scheme, numbers out of range, or data that a network can't see.
     """
     if len(budgets) != len(fields) or min(budgets) < 20:
         raise ValueError(f"each network needs a budget of 20 steps or more, got {list(budgets)}")
     if not rules.rates or min(rules.rates) <= 0 or len(set(rules.rates)) < len(rules.rates):
         raise ValueError(f"rates must be positive and differ, got {list(rules.rates)}")
-    least = {"trials": FIRST_SEEDS + 1, "replicas": LEAST_PAIRS, "width": NONZEROS}
+    least = {"trials": FIRST_SEEDS + 1, "replicas": LEAST_PAIRS, "width": 1, "channels": 1}
     for name, number in least.items():
         if getattr(rules, name) < number:
             raise ValueError(f"{name} must be at least {number}, got {getattr(rules, name)}")
+    check_data(data, rules.batch_size)
+    for network in fields:
+        layers = rules.layers(network)
+        check_network(data, layers.get("hidden"), layers.get("channels"), rules.patch)
     return [check_schemes(schemes, network.kind) for network in fields]
 
 
@@ -120,7 +147,7 @@ def shootout(
     ValueError
         For an unknown scheme or numbers out of range, before anything is trained.
     """
-    taking_part = check(fields, budgets, schemes, rules)
+    taking_part = check(data, fields, budgets, schemes, rules)
     tables: tuple[list, list] = [], []
     for network, steps, names in zip(fields, budgets, taking_part, strict=True):
         for table, rows in zip(tables, _one(data, network, steps, names, rules), strict=True):
@@ -139,7 +166,7 @@ def _one(
         trained = train(
             data,
             [Arm(starts[name], lr, i) for name, lr, i in keys],
-            hidden=[rules.width] * network.depth,
+            **rules.layers(network),
             steps=budget,
             activation=network.activation,
             batch_size=rules.batch_size,

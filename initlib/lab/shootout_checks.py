@@ -9,8 +9,8 @@ from scipy.stats import rankdata
 
 from initlib.lab.claims import Claims
 from initlib.lab.estimates import Estimate, estimate
-from initlib.lab.shootout_ranks import log_steps
-from initlib.lab.shootout_schemes import CONTROLS, choice, lengths
+from initlib.lab.shootout_ranks import Overall, log_steps
+from initlib.lab.shootout_schemes import CONTROLS, Wiring, choice, lengths
 
 __all__ = [
     "SCALED",
@@ -88,27 +88,40 @@ def spread(results: pd.DataFrame, depth: int) -> np.ndarray:
     return _over_networks(own[own.depth == depth], lambda one: ratio(log_steps(one)))
 
 
-def agreement(results: pd.DataFrame, fan_in: int) -> Estimate:
+def widening(results: pd.DataFrame, shallow: int, deep: int) -> Estimate:
+    """Estimate how much larger `spread` is in deep than in shallow networks."""
+    return estimate(spread(results, deep) - spread(results, shallow))
+
+
+def friedman(all_: Overall) -> Estimate:
+    """Return Friedman's p-value in the form that a rule takes."""
+    worst = all_.table.value.max() - all_.table.value.min()
+    return Estimate(worst, np.nan, int(all_.table.networks.max()), np.nan, np.nan, all_.p)
+
+
+def agreement(results: pd.DataFrame, wiring: Wiring) -> Estimate:
     """Estimate the rank correlation, within a network, of steps and the depth in units of xi.
 
-    Over the schemes that theory ranks, in the mean over networks.
+    Over the schemes that theory ranks, in the mean over networks; those in which nothing began have
+    no order, and are left out.
     """
 
     def correlation(own: pd.DataFrame) -> np.ndarray:
-        steps, far = _known(own, fan_in)
+        steps, far = _known(own, wiring)
         found = [_spearman(row, far) for row in steps.to_numpy()]
         return np.array(found)
 
-    return estimate(_over_networks(results, correlation))
+    found = [correlation(own) for _, own in results.groupby("network", sort=False)]
+    return estimate(np.nanmean(found, axis=0))
 
 
-def divide(results: pd.DataFrame, fan_in: int, within: float, beyond: float) -> Estimate:
+def divide(results: pd.DataFrame, wiring: Wiring, within: float, beyond: float) -> Estimate:
     """Estimate the share that begins within some xi, less that of those beyond some more."""
 
     def gap(seed: int) -> float:
         near, far = [], []
         for _, own in results.groupby("network", sort=False):
-            steps, distance = _known(own, fan_in)
+            steps, distance = _known(own, wiring)
             begun_ = np.isfinite(steps.loc[seed].to_numpy())
             near.append(begun_[distance <= within])
             far.append(begun_[distance > beyond])
@@ -117,16 +130,16 @@ def divide(results: pd.DataFrame, fan_in: int, within: float, beyond: float) -> 
     return estimate([gap(seed) for seed in results.seed.unique()])
 
 
-def regret(results: pd.DataFrame, fan_in: int) -> Estimate:
+def regret(results: pd.DataFrame, wiring: Wiring) -> Estimate:
     """Estimate the log of the steps of theory's choice over those of the best, for each seed.
 
     The best in hindsight among the schemes that theory ranks; in the mean over networks.
     """
 
     def loss(own: pd.DataFrame) -> np.ndarray:
-        steps, _ = _known(own, fan_in)
+        steps, _ = _known(own, wiring)
         waits = log_steps(own)[steps.columns]
-        chosen = choice(own.activation.iloc[0], fan_in, list(waits.columns))
+        chosen = choice(own.activation.iloc[0], wiring, list(waits.columns))
         return (waits[chosen] - waits.min(axis=1)).to_numpy()
 
     return estimate(_over_networks(results, loss))
@@ -136,16 +149,16 @@ def _over_networks(results: pd.DataFrame, one: Callable) -> np.ndarray:
     return np.mean([one(own) for _, own in results.groupby("network", sort=False)], axis=0)
 
 
-def _known(own: pd.DataFrame, fan_in: int) -> tuple[pd.DataFrame, np.ndarray]:
+def _known(own: pd.DataFrame, wiring: Wiring) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the steps (seed, scheme) of what theory ranks, and its depths in units of xi."""
     steps = own.pivot(index="seed", columns="scheme", values="steps")
     phi, depth = own.activation.iloc[0], own.depth.iloc[0]
-    far = np.array([lengths(name, phi, fan_in, depth) for name in steps.columns])
+    far = np.array([lengths(name, phi, wiring, depth) for name in steps.columns])
     known = np.isfinite(far) & ~steps.columns.isin(CONTROLS)
     return steps.loc[:, known], far[known]
 
 
 def _spearman(steps: np.ndarray, far: np.ndarray) -> float:
-    if len(np.unique(steps)) < 2:  # nothing began
-        return 0.0
+    if len(np.unique(steps)) < 2:
+        return np.nan
     return float(np.corrcoef(rankdata(steps), rankdata(np.round(far, 6)))[0, 1])

@@ -17,6 +17,7 @@ from initlib.lab.shootout_schemes import SCHEMES
 __all__ = ["LIMIT", "plot_ranks", "plot_theory"]
 
 LIMIT = 6.0  # in units of xi: the rule of thumb of Schoenholz et al. 2017
+NOTE = {"fontsize": 6.5, "color": THEORY, "va": "bottom"}
 KINDS = {"mlp": ("#0072B2", "o"), "cnn": ("#D55E00", "s")}
 GROUPS = {
     "independent weights": ("#0072B2", "o"),
@@ -50,7 +51,7 @@ def plot_ranks(all_: Overall, by_depth: Mapping[int, Mapping[str, Overall]]) -> 
     """
     order = list(all_.table.index)
     rows = pd.Series(range(len(order)), order)
-    ratios = {"width_ratios": [1.5] + [1] * len(by_depth)}
+    ratios = {"width_ratios": [1.6] + [1] * len(by_depth)}
     fig, axes = plt.subplots(
         1,
         1 + len(by_depth),
@@ -62,16 +63,9 @@ def plot_ranks(all_: Overall, by_depth: Mapping[int, Mapping[str, Overall]]) -> 
     best = all_.table.value.iloc[0]
     if np.isfinite(all_.difference):
         first.axvspan(best, best + all_.difference, color="0.9", zorder=0, linewidth=0)
-        words = f"critical difference\n{all_.difference:.1f}"
-        first.annotate(
-            words,
-            (best + all_.difference, len(order) - 0.5),
-            xytext=(3, 0),
-            textcoords="offset points",
-            fontsize=7,
-            color=THEORY,
-            va="bottom",
-        )
+        words = f"not told from the best\n(critical difference {all_.difference:.1f})"
+        place = (best, len(order) - 0.6)
+        first.annotate(words, place, xytext=(2, 0), textcoords="offset points", **NOTE)
     _points(first, all_.table, rows, color="black", marker="o")
     heading(first, "a", "All networks")
     several = len({kind for tables in by_depth.values() for kind in tables}) > 1

@@ -13,11 +13,11 @@ from initlib.lab.stack import Activation
 
 __all__ = ["Network", "networks", "shrink"]
 
-KINDS = ("mlp",)
+KINDS = ("mlp", "cnn")
 
 
 class Network(NamedTuple):
-    """A network: its kind ("mlp"), its activation, its number of hidden layers."""
+    """A network: its kind ("mlp" or "cnn"), its activation, its hidden layers or convolutions."""
 
     kind: str
     activation: Activation

@@ -1,5 +1,6 @@
 """Who won: ranks with intervals over seeds, a critical difference, and a decision by network."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from initlib.lab.estimates import holm, paired
-from initlib.lab.shootout_schemes import CONTROLS, choice, lengths
+from initlib.lab.shootout_schemes import CONTROLS, Wiring, choice, lengths
 from initlib.sampling import stream_key, uniform
 
 __all__ = ["Overall", "decisions", "log_steps", "overall", "ranks", "theory_table"]
@@ -120,15 +121,15 @@ def _resampled(values: np.ndarray) -> np.ndarray:
     return values[(draws * n).astype(np.int64).reshape(RESAMPLES, n)].mean(axis=1)
 
 
-def decisions(results: pd.DataFrame, width_of: dict[str, int]) -> pd.DataFrame:
+def decisions(results: pd.DataFrame, wirings: Mapping[str, Wiring]) -> pd.DataFrame:
     """Decide for each network which scheme to start it from, and say how sure that is.
 
     Parameters
     ----------
     results
         Of `initlib.lab.shootout.shootout`, with at least 8 seeds.
-    width_of
-        For each kind of network the fan-in of a hidden layer.
+    wirings
+        For each kind of network.
 
     Returns
     -------
@@ -149,7 +150,7 @@ def decisions(results: pd.DataFrame, width_of: dict[str, int]) -> pd.DataFrame:
         first = _order(ranked.mean(axis=0), waits)
         best = waits.columns[first]
         begun = own.assign(begun=np.isfinite(own.steps)).groupby("scheme").begun.mean()
-        theory = choice(phi, width_of[kind], list(waits.columns))
+        theory = choice(phi, wirings[kind], list(waits.columns))
         ratio = paired(waits[theory], waits[best]) if theory != best else None
         rows.append(
             {
@@ -182,12 +183,12 @@ def _alike(waits: pd.DataFrame, best: str) -> list[str]:
     return [name for name, p in zip(others, adjusted, strict=True) if p > LEVEL]
 
 
-def theory_table(results: pd.DataFrame, width_of: dict[str, int]) -> pd.DataFrame:
+def theory_table(results: pd.DataFrame, wirings: Mapping[str, Wiring]) -> pd.DataFrame:
     """Put the steps of every scheme and network beside what theory says of them.
 
     Parameters
     ----------
-    results, width_of
+    results, wirings
         As for `decisions`.
 
     Returns
@@ -201,7 +202,7 @@ def theory_table(results: pd.DataFrame, width_of: dict[str, int]) -> pd.DataFram
     keys = ["network", "kind", "activation", "depth", "scheme"]
     for key, own in results.groupby(keys, sort=False):
         _, kind, phi, depth, scheme = key
-        far = lengths(scheme, phi, width_of[kind], depth)
+        far = lengths(scheme, phi, wirings[kind], depth)
         if scheme in CONTROLS or np.isnan(far):
             continue
         budget = own.budget.iloc[0]

@@ -1,5 +1,6 @@
 """The schemes of the shootout, and what mean-field theory says of each before any training."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import NamedTuple
@@ -17,11 +18,53 @@ from initlib.sampling import Key
 from initlib.schemes import VARIANCE_SCALING
 from initlib.variance import Law
 
-__all__ = ["CONTROLS", "SCHEMES", "Entry", "check_schemes", "chi_1", "choice", "lengths", "twins"]
+__all__ = [
+    "CONTROLS",
+    "SCHEMES",
+    "Entry",
+    "Wiring",
+    "check_schemes",
+    "chi_1",
+    "choice",
+    "leave_out",
+    "lengths",
+    "padding",
+    "twins",
+]
 
 NONZEROS = 15  # incoming weights of a sparse unit, Martens 2010
 
 Start = str | Law | Callable | Lsuv
+
+
+class Wiring(NamedTuple):
+    """What theory must know of the hidden layers of a network.
+
+    Attributes
+    ----------
+    fan_in
+        Inputs of a unit.
+    kept
+        What zero padding leaves of a sum of squares over these inputs, see `padding`; 1 without.
+    """
+
+    fan_in: int
+    kept: float = 1.0
+
+
+def padding(side: int) -> float:
+    """Return what zero padding leaves of mean squares under 3 x 3 convolutions, layer by layer.
+
+    A layer replaces the mean square at a position by the average over its 3 x 3 neighbours, with
+    zeros outside. In each direction that is the matrix of side x side with 1/3 on three diagonals,
+    whose largest eigenvalue (1 + 2 cos(pi / (side + 1))) / 3 decides in the long run.
+
+    Examples
+    --------
+    >>> [round(padding(side), 3) for side in (1, 4, 7, 28)]
+    [0.111, 0.762, 0.901, 0.992]
+    """
+    return ((1 + 2 * math.cos(math.pi / (side + 1))) / 3) ** 2
 
 
 class Entry(NamedTuple):
@@ -45,7 +88,8 @@ class Entry(NamedTuple):
 
 def sparse_units_(tensor: Tensor, generator: Key) -> None:
     """Give each unit, of a linear layer or a convolution, 15 incoming weights from N(0, 1)."""
-    sparse_(tensor.flatten(1), nonzeros=NONZEROS, generator=generator)
+    rows = tensor.flatten(1)
+    sparse_(rows, nonzeros=min(NONZEROS, rows.shape[1]), generator=generator)
 
 
 def identity_inside_(tensor: Tensor, generator: Key) -> None:
@@ -103,16 +147,26 @@ def check_schemes(names: Sequence[str], kind: str = "mlp") -> list[str]:
     >>> check_schemes(["he", "lsuv", "identity"], "cnn")
     ['he', 'lsuv']
     """
-    for name in names:
-        if name not in SCHEMES:
-            known = ", ".join(SCHEMES)
-            raise ValueError(f"no scheme {name!r}{did_you_mean(name, SCHEMES)}; known are {known}")
+    _known(names)
     if len(set(names)) < len(names):
         raise ValueError(f"each scheme takes part once, got {', '.join(names)}")
     left = [name for name in names if kind == "mlp" or name not in LINEAR_ONLY]
     if len(left) < 2:
         raise ValueError(f"a contest of {kind} networks needs two schemes, got {', '.join(names)}")
     return left
+
+
+def leave_out(names: Sequence[str]) -> list[str]:
+    """Return all schemes but these; a ValueError for a name that isn't one."""
+    _known(names)
+    return [name for name in SCHEMES if name not in names]
+
+
+def _known(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in SCHEMES:
+            known = ", ".join(SCHEMES)
+            raise ValueError(f"no scheme {name!r}{did_you_mean(name, SCHEMES)}; known are {known}")
 
 
 def twins(activation: str, names: Sequence[str]) -> dict[str, str]:
@@ -133,21 +187,22 @@ def twins(activation: str, names: Sequence[str]) -> dict[str, str]:
 
 
 @cache
-def chi_1(name: str, activation: str, fan_in: int) -> float:
+def chi_1(name: str, activation: str, wiring: Wiring) -> float:
     """Return what a hidden layer multiplies a squared gradient by, under a scheme.
 
     With independent weights that is chi_1 of `MeanField` at biases of zero, with orthogonal ones
-    too; under LSUV its counterpart where the layer before was scaled to unit variance. It is nan
-    for the identity and the controls, of which mean-field theory says nothing.
+    too, at the variance that padding leaves; under LSUV, which makes up for padding, it is the
+    counterpart where the layer before has unit variance. It is nan for the identity and the
+    controls, of which mean-field theory says nothing.
 
     Examples
     --------
-    >>> [round(chi_1(name, "relu", 64), 4) for name in ("he", "lecun", "lsuv", "unit")]
+    >>> [round(chi_1(name, "relu", Wiring(64)), 4) for name in ("he", "lecun", "lsuv", "unit")]
     [1.0, 0.5, 1.0, 32.0]
     """
     entry = SCHEMES[name]
     if entry.variance is not None:
-        sigma_w = entry.variance(activation, fan_in) ** 0.5
+        sigma_w = (wiring.kept * entry.variance(activation, wiring.fan_in)) ** 0.5
         return float(MeanField(activation, sigma_w, 0.0).chi_1)
     if name.startswith("lsuv"):
         numbers = lsuv_numbers(activation)
@@ -155,26 +210,26 @@ def chi_1(name: str, activation: str, fan_in: int) -> float:
     return np.nan
 
 
-def lengths(name: str, activation: str, fan_in: int, depth: int) -> float:
+def lengths(name: str, activation: str, wiring: Wiring, depth: int) -> float:
     """Return the depth of a network in units of xi = 1 / |ln chi_1|, nan without a chi_1.
 
     Examples
     --------
-    >>> round(lengths("lecun", "relu", 64, 10), 2)
+    >>> round(lengths("lecun", "relu", Wiring(64), 10), 2)
     6.93
     """
-    return depth * abs(float(np.log(chi_1(name, activation, fan_in))))
+    return depth * abs(float(np.log(chi_1(name, activation, wiring))))
 
 
-def choice(activation: str, fan_in: int, names: Sequence[str]) -> str:
+def choice(activation: str, wiring: Wiring, names: Sequence[str]) -> str:
     """Return the scheme that theory would choose: chi_1 nearest to one, the first of equals.
 
     Examples
     --------
-    >>> [choice(phi, 64, list(SCHEMES)) for phi in ("relu", "tanh", "sigmoid")]
+    >>> [choice(phi, Wiring(64), list(SCHEMES)) for phi in ("relu", "tanh", "sigmoid")]
     ['he', 'lecun', 'lsuv-centred']
     """
-    off = {name: lengths(name, activation, fan_in, 1) for name in SCHEMES if name in names}
+    off = {name: lengths(name, activation, wiring, 1) for name in SCHEMES if name in names}
     known = {name: round(value, 6) for name, value in off.items() if np.isfinite(value)}
     if not known:
         raise ValueError(f"theory knows none of the schemes {', '.join(names)}")
