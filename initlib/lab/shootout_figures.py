@@ -17,7 +17,7 @@ from initlib.lab.shootout_schemes import SCHEMES
 __all__ = ["LIMIT", "plot_ranks", "plot_theory"]
 
 LIMIT = 6.0  # in units of xi: the rule of thumb of Schoenholz et al. 2017
-NOTE = {"fontsize": 6.5, "color": THEORY, "va": "bottom"}
+NOTE = {"fontsize": 6.5, "color": THEORY, "va": "top"}
 KINDS = {"mlp": ("#0072B2", "o"), "cnn": ("#D55E00", "s")}
 GROUPS = {
     "independent weights": ("#0072B2", "o"),
@@ -63,9 +63,9 @@ def plot_ranks(all_: Overall, by_depth: Mapping[int, Mapping[str, Overall]]) -> 
     best = all_.table.value.iloc[0]
     if np.isfinite(all_.difference):
         first.axvspan(best, best + all_.difference, color="0.9", zorder=0, linewidth=0)
-        words = f"not told from the best\n(critical difference {all_.difference:.1f})"
-        place = (best, len(order) - 0.6)
-        first.annotate(words, place, xytext=(2, 0), textcoords="offset points", **NOTE)
+        words = f"grey: not told\nfrom the best\n(critical dif-\nference {all_.difference:.1f})"
+        place = (best + all_.difference, -0.3)
+        first.annotate(words, place, xytext=(3, 0), textcoords="offset points", **NOTE)
     _points(first, all_.table, rows, color="black", marker="o")
     heading(first, "a", "All networks")
     several = len({kind for tables in by_depth.values() for kind in tables}) > 1
@@ -109,7 +109,7 @@ def plot_theory(table: pd.DataFrame, depths: Sequence[int]) -> Figure:
     Figure
         Two columns wide. Arrows up are runs of which at least one in two didn't begin.
     """
-    fig, axes = plt.subplots(1, len(depths), figsize=(PAGE, 2.5), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(1, len(depths), figsize=(PAGE, 2.6), sharey=True, squeeze=False)
     for ax, letter, depth in zip(axes[0], "abcdefg", depths, strict=False):
         own = table[table.depth == depth]
         budget = own.budget.max()
@@ -150,5 +150,6 @@ def plot_theory(table: pd.DataFrame, depths: Sequence[int]) -> Figure:
         ax.yaxis.set_major_locator(plt.FixedLocator([5, 10, 20, 50, 100, 200, 500]))
         heading(ax, letter, f"{depth} hidden layers")
     axes[0][0].set_ylabel("steps until training began")
-    axes[0][0].legend(loc="lower right", handletextpad=0.2)
+    handles = axes[0][0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside lower center", ncols=3, handletextpad=0.2)
     return fig

@@ -67,6 +67,7 @@ def tell(table: pd.DataFrame) -> pd.DataFrame:
                 "factor": "" if none else "1" if row.theory == row.best else factor,
             }
         )
+    pd.set_option("display.max_colwidth", None)  # lists are there to be read
     return pd.DataFrame(rows).set_index("network")
 
 
