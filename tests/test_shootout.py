@@ -11,7 +11,7 @@ from initlib.lab import shootout_tables as tables
 from initlib.lab.claims import Claims
 from initlib.lab.data import Dataset, load
 from initlib.lab.rules import greater
-from initlib.lab.shootout import Rules, check, shootout
+from initlib.lab.shootout import Rules, by_rate, check, shootout
 from initlib.lab.shootout_figures import plot_ranks, plot_theory
 from initlib.lab.shootout_networks import networks, shrink
 from initlib.lab.shootout_ranks import decisions, overall, ranks, theory_table
@@ -215,6 +215,13 @@ def test_the_rate_is_the_one_whose_slowest_trial_begins_first(held):
         assert best[own.lr.iloc[0]] == best.min()
 
 
+def test_the_slowest_trial_decides_and_between_the_lost_the_loss():
+    rows = [("he", 0.1, 10.0, 0.5), ("he", 0.1, 60.0, 0.5), ("he", 0.3, 40.0, 0.9)]
+    rows += [("he", 0.3, 40.0, 0.9), ("he", 1.0, np.inf, np.nan), ("he", 0.01, np.inf, 2.0)]
+    trials = pd.DataFrame(rows, columns=["scheme", "lr", "steps", "loss"]).assign(budget=90)
+    assert by_rate(trials) == {"he": [0.3, 0.1, 0.01, 1.0]}
+
+
 def test_a_contest_repeats(small, held):
     fields = networks(["mlp"], ["relu"], [2])
     again = shootout(small, fields, [30], ["he", "zeros"], rules(channels=8, patch=2)).results
@@ -238,7 +245,7 @@ def test_stable_rates_are_those_that_neither_diverge_nor_end_above_chance():
 
 def test_what_did_not_begin_shares_the_last_ranks_and_absent_ones_have_none():
     first = toy({"he": [5.0], "lecun": [np.inf], "zeros": [np.inf]})
-    second = toy({"he": [5.0], "lecun": [4.0]}, network="CNN, relu, 10", kind="cnn")
+    second = toy({"he": [np.inf], "lecun": [4.0]}, network="CNN, relu, 10", kind="cnn")
     found = ranks(pd.concat([first, second])).reset_index(drop=True)
     assert found["he"].tolist() == [2.0, 1.0]
     assert found["zeros"].isna().tolist() == [True, False]
@@ -323,7 +330,7 @@ def test_agreement_and_divide_follow_theory():
     near, far = [10.0, 11.0] * 4, [50.0, 60.0] * 4
     order = {"he": near, "lecun": far, "small": [np.inf] * 8, "unit": [np.inf] * 8}
     assert checks.agreement(toy(order), WIRINGS["mlp"]).value == pytest.approx(0.95, abs=0.06)
-    assert checks.divide(toy(order), WIRINGS["mlp"], within=8, beyond=12).value == 1
+    assert checks.divide(toy(order), WIRINGS["mlp"], within=6, beyond=12).value == 1
     assert checks.regret(toy(order), WIRINGS["mlp"]).value == 0
     turned = order | {"he": far, "lecun": near}
     assert checks.regret(toy(turned), WIRINGS["mlp"]).value == pytest.approx(

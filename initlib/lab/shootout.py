@@ -15,7 +15,7 @@ from initlib.lab.shootout_schemes import SCHEMES, Wiring, check_schemes, padding
 from initlib.lab.train import Arm, train
 from initlib.lab.training_checks import check_data, check_network
 
-__all__ = ["Rules", "Shootout", "check", "shootout"]
+__all__ = ["Rules", "Shootout", "by_rate", "check", "shootout"]
 
 BEGUN, LEFT = 0.75, 0.9  # shares of the loss at chance: training has begun, the plateau is left
 FIRST_SEEDS = 2  # of each rate of the grid
@@ -179,7 +179,7 @@ def _one(
     trial_seeds = [1000 * rules.seed + 500 + i for i in range(rules.trials)]
     grid = {name: list(rules.rates) for name in starts}
     tried = run(grid, trial_seeds[:FIRST_SEEDS], steps).assign(stage=1)
-    order = _by_rate(tried)
+    order = by_rate(tried)
     alive = set(tried.scheme[np.isfinite(tried.left)])
     finals = {name: rates[:FINALISTS] for name, rates in order.items() if name in alive}
     if finals:
@@ -188,13 +188,13 @@ def _one(
         among = [
             lr in finals.get(name, []) for name, lr in zip(tried.scheme, tried.lr, strict=True)
         ]
-        order |= _by_rate(tried[among])
+        order |= by_rate(tried[among])
     results = run({name: rates[:1] for name, rates in order.items()}, seeds, steps)
     return _with_twins(tried, same), _with_twins(results, same)
 
 
-def _by_rate(rows: pd.DataFrame) -> dict[str, list[float]]:
-    """Return the rates of each scheme, the best first."""
+def by_rate(rows: pd.DataFrame) -> dict[str, list[float]]:
+    """Return the rates of each scheme, from its trials, the best first."""
     worst = rows.assign(
         steps=np.minimum(rows.steps, rows.budget), loss=rows.loss.fillna(np.inf)
     ).groupby(["scheme", "lr"], sort=False)[["steps", "loss"]]
