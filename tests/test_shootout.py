@@ -304,11 +304,14 @@ def test_every_number_of_the_decision_table_is_on_record(tmp_path):
     claims = Claims("toy", tmp_path)
     results = pd.concat([toy(STEPS), toy(STEPS, "MLP, tanh, 10", activation="tanh")])
     table, all_ = decisions(results, WIRINGS), overall(ranks(results))
-    tables.record(claims, table, all_)
+    grid = results.assign(stage=1, chance=2.3, loss=1.0)
+    tables.record(claims, table, tables.stable_rates(grid), all_)
     numbers = claims._numbers
     row = table.iloc[0]
     assert numbers["shoot-mlp-relu-10-best-he"]["value"] == pytest.approx(row.steps)
-    assert numbers["shoot-mlp-relu-10-sure"]["value"] == row.sure
+    for name in ("sure", "rate", "accuracy", "reached"):
+        assert numbers[f"shoot-mlp-relu-10-{name}"]["value"] == row[name]
+    assert numbers["shoot-mlp-relu-10-largest-stable-rate"]["value"] == 0.1
     assert "shoot-mlp-relu-10-alike-lsuv" in numbers
     assert numbers["shoot-mlp-tanh-10-theory-lecun"]["value"] == pytest.approx(table.factor[1])
 

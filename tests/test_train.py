@@ -296,3 +296,10 @@ def test_gray_images_have_one_channel():
     one = replace(IMAGES, x_train=IMAGES.x_train[:, :1], x_test=IMAGES.x_test[:, :1])
     losses = [train(data, ONE, **CONV, patch=2).losses for data in (gray, one)]
     np.testing.assert_array_equal(*losses)
+
+
+@pytest.mark.parametrize("layers", [{"hidden": [8]}, {"channels": [4, 4]}])
+def test_arms_of_which_all_diverge_have_no_accuracy(layers):
+    trained = train(DATA, [Arm("he_normal", 1e6, i) for i in range(2)], steps=20, **layers)
+    assert np.isfinite(trained.diverged).all()
+    assert np.isnan(trained.accuracy).all()

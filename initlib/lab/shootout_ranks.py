@@ -137,7 +137,8 @@ def decisions(results: pd.DataFrame, wirings: Mapping[str, Wiring]) -> pd.DataFr
         A row for each network: kind, activation, depth; best, the scheme of lowest mean rank ("" if
         none began); sure, the share of bootstrap samples of the seeds in which it is that; alike,
         the other schemes that a paired test doesn't tell from it (Wilcoxon, Holm, 5 %); steps, the
-        geometric mean of the best; reached, the share of its seeds that began; theory, the scheme
+        geometric mean of the best, rate and accuracy, its learning rate and test accuracy at the
+        end; reached, the share of its seeds that began; theory, the scheme
         of chi_1 nearest to one; factor, low and high: steps of theory's choice over those of the
         best, with a 95 % bootstrap interval; a lower bound where what didn't begin counts as the
         budget, which censored tells.
@@ -149,6 +150,7 @@ def decisions(results: pd.DataFrame, wirings: Mapping[str, Wiring]) -> pd.DataFr
         ranked = ranks(own)[waits.columns].to_numpy()
         first = _order(ranked.mean(axis=0), waits)
         best = waits.columns[first]
+        mine = own[own.scheme == best]
         begun = own.assign(begun=np.isfinite(own.steps)).groupby("scheme").begun.mean()
         theory = choice(phi, wirings[kind], list(waits.columns))
         ratio = paired(waits[theory], waits[best]) if theory != best else None
@@ -161,7 +163,9 @@ def decisions(results: pd.DataFrame, wirings: Mapping[str, Wiring]) -> pd.DataFr
                 "best": best if begun[best] > 0 else "",
                 "sure": float((_resampled(ranked).argmin(axis=1) == first).mean()),
                 "alike": tuple(_alike(waits, best)) if begun[best] > 0 else (),
+                "rate": float(mine.lr.iloc[0]),
                 "steps": float(np.exp(waits[best].mean())),
+                "accuracy": float(mine.accuracy.fillna(0).mean()),
                 "reached": float(begun[best]),
                 "theory": theory,
                 "factor": float(np.exp(ratio.value)) if ratio else 1.0,

@@ -60,8 +60,10 @@ def tell(table: pd.DataFrame) -> pd.DataFrame:
             {
                 "network": row.network,
                 "start from": "none began" if none else label[row.best],
+                "rate": "" if none else f"{row.rate:g}",
                 "sure": "" if none else f"{row.sure:.0%}",
                 "steps": "" if none else f"{row.steps:.0f}",
+                "accuracy": "" if none else f"{row.accuracy:.2f}",
                 "alike": ", ".join(label[name] for name in row.alike),
                 "theory's choice": label[row.theory],
                 "factor": "" if none else "1" if row.theory == row.best else factor,
@@ -112,8 +114,8 @@ def plotted(all_: Overall, by_depth: Mapping[int, Mapping[str, Overall]]) -> pd.
     return pd.concat(tables, ignore_index=True)
 
 
-def record(claims: Claims, table: pd.DataFrame, all_: Overall) -> None:
-    """Record every number of the decision table, and the mean ranks.
+def record(claims: Claims, table: pd.DataFrame, stable: pd.DataFrame, all_: Overall) -> None:
+    """Record every number of the decision table, what was stable, and the mean ranks.
 
     Names are ``shoot-<network>-<quantity>``; the schemes that are alike are told by
     ``shoot-<network>-alike-<scheme>``, the best by ``shoot-<network>-best-<scheme>`` and theory's
@@ -123,8 +125,11 @@ def record(claims: Claims, table: pd.DataFrame, all_: Overall) -> None:
         start = f"shoot-{row.kind}-{row.activation.replace('_', '-')}-{row.depth}"
         if row.best:
             claims.record(f"{start}-best-{row.best}", row.steps, unit="steps")
-            claims.record(f"{start}-sure", row.sure)
-            claims.record(f"{start}-reached", row.reached)
+            for name in ("sure", "rate", "accuracy", "reached"):
+                claims.record(f"{start}-{name}", getattr(row, name))
+            own = stable[(stable.network == row.network) & (stable.scheme == row.best)].iloc[0]
+            claims.record(f"{start}-largest-stable-rate", own.stable)
+            claims.record(f"{start}-diverged-on-the-grid", own.diverged)
         for name in row.alike:
             claims.record(f"{start}-alike-{name}", 1)
         claims.record(f"{start}-theory-{row.theory}", row.factor)

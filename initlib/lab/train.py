@@ -137,7 +137,8 @@ def train(
             stack, data, batches, loss_limit, gradients_every, counter
         )
         accuracy = torch.full_like(diverged, torch.nan)
-        accuracy[remaining] = _accuracy(stack, data, len(remaining))
+        if len(remaining):
+            accuracy[remaining] = _accuracy(stack, data, len(remaining))
         seconds = (perf_counter() - began) / len(diverged)
         return losses, gradients, accuracy, diverged, torch.full_like(diverged, seconds)
 
