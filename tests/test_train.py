@@ -298,8 +298,8 @@ def test_gray_images_have_one_channel():
     np.testing.assert_array_equal(*losses)
 
 
-@pytest.mark.parametrize("layers", [{"hidden": [8]}, {"channels": [4, 4]}])
-def test_arms_of_which_all_diverge_have_no_accuracy(layers):
-    trained = train(DATA, [Arm("he_normal", 1e6, i) for i in range(2)], steps=20, **layers)
+@pytest.mark.parametrize(("data", "settings"), [(TOY, SETTINGS), (IMAGES, CONV | {"patch": 2})])
+def test_arms_of_which_all_diverge_have_no_accuracy(data, settings):
+    trained = train(data, [Arm("he_normal", 1e9, seed) for seed in range(2)], **settings)
     assert np.isfinite(trained.diverged).all()
     assert np.isnan(trained.accuracy).all()
