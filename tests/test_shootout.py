@@ -13,7 +13,7 @@ from initlib.lab.data import Dataset, load
 from initlib.lab.rules import greater
 from initlib.lab.shootout import Rules, by_rate, check, shootout
 from initlib.lab.shootout_figures import plot_ranks, plot_theory
-from initlib.lab.shootout_networks import networks, shrink
+from initlib.lab.shootout_networks import budgets, networks, shrink
 from initlib.lab.shootout_ranks import decisions, overall, ranks, theory_table
 from initlib.lab.shootout_schemes import (
     SCHEMES,
@@ -171,6 +171,13 @@ def test_images_of_any_shape_become_squares_of_second_moment_one(shape):
     assert data.x_train.shape == (60, *shape[:-2], 6, 6)
     assert data.x_train.square().mean().item() == pytest.approx(1, rel=1e-4)
     assert len(data.x_test) == len(data.y_test) == 40
+
+
+def test_each_depth_has_a_budget():
+    fields = networks(["mlp", "cnn"], ["relu"], [3, 9])
+    assert budgets(fields, [3, 9], {"mlp": [40, 80], "cnn": [20, 30]}) == [40, 80, 20, 30]
+    with pytest.raises(ValueError, match=r"cnn networks of depths \[3, 9\] need as many budgets"):
+        budgets(fields, [3, 9], {"mlp": [40, 80], "cnn": [20]})
 
 
 # A contest
@@ -352,13 +359,23 @@ def test_networks_without_an_order_are_left_out_of_agreement():
 
 
 def test_an_agenda_states_only_what_can_be_measured(tmp_path):
-    agenda = checks.Agenda(Claims("toy", tmp_path), ["relu", "he"])
+    fields = networks(["mlp"], ["relu"], [3, 10])
+    agenda = checks.Agenda(Claims("toy", tmp_path), fields, ["he"])
     agenda.state("toy-one", "One", greater(0), needs=["he"])
     agenda.state("toy-two", "Two", greater(0), needs=["he", "sigmoid"])
     agenda.measure("toy-two", lambda: 1 / 0)
     agenda.measure("toy-one", lambda: checks.sooner(toy(STEPS), "he", "lecun"))
     assert agenda.claims.table().verdict.to_dict() == {"toy-one": "holds"}
     agenda.claims.finish()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "depths"), [(["cnn"], [3, 10]), (["mlp"], [3, 9]), (["mlp"], [10])]
+)
+def test_claims_are_on_deep_mlps_and_shallow_ones(tmp_path, kinds, depths):
+    agenda = checks.Agenda(Claims("toy", tmp_path), networks(kinds, ["relu"], depths), ["he"])
+    agenda.state("toy-one", "One", greater(0))
+    assert not agenda.stated
 
 
 # Figures

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from initlib.lab.claims import Claims
 from initlib.lab.estimates import Estimate, estimate
+from initlib.lab.shootout_networks import Network
 from initlib.lab.shootout_ranks import Overall, log_steps
 from initlib.lab.shootout_schemes import CONTROLS, Wiring, choice, lengths
 
@@ -31,6 +32,9 @@ SCALED = (
 THROUGH_ZERO = ("relu", "tanh", "gelu", "selu")  # phi(0) = 0
 
 
+DEEP = 10  # hidden layers, from which on claims speak of deep networks
+
+
 class Agenda:
     """Claims of which only those are stated that can be measured with what takes part.
 
@@ -38,17 +42,24 @@ class Agenda:
     ----------
     claims
         Where they are kept.
-    present
-        Names of the schemes and activations.
+    fields, schemes
+        The networks and schemes that take part.
     """
 
-    def __init__(self, claims: Claims, present: Iterable[str]):
-        self.claims, self.present = claims, set(present)
+    def __init__(self, claims: Claims, fields: Sequence[Network], schemes: Iterable[str]):
+        self.claims = claims
+        self.present = {*schemes, *(part for one in fields for part in (one.kind, one.activation))}
+        depths = {one.depth for one in fields}
+        if max(depths) >= DEEP and len(depths) > 1:
+            self.present.add("deep")
         self.stated: set[str] = set()
 
     def state(self, id: str, *statement: Any, needs: Iterable[str] = (), **about: Any) -> None:
-        """State a claim as `Claims.state` does, if all names in `needs` are present."""
-        if self.present.issuperset(needs):
+        """State a claim as `Claims.state` does, if all names in `needs` are present.
+
+        Every claim needs MLPs of two depths, one of them deep.
+        """
+        if self.present.issuperset({"mlp", "deep", *needs}):
             self.claims.state(id, *statement, **about)
             self.stated.add(id)
 

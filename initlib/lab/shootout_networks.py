@@ -1,6 +1,6 @@
 """The networks of the shootout, and the images that they see."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import NamedTuple, get_args
@@ -11,7 +11,7 @@ from initlib.checks import did_you_mean
 from initlib.lab.data import Dataset
 from initlib.lab.stack import Activation
 
-__all__ = ["Network", "networks", "shrink"]
+__all__ = ["Network", "budgets", "networks", "shrink"]
 
 KINDS = ("mlp", "cnn")
 
@@ -58,6 +58,35 @@ def networks(
     if not found or len(set(found)) < len(found):
         raise ValueError(f"each network takes part once, and there must be one; got {found}")
     return found
+
+
+def budgets(
+    fields: Sequence[Network], depths: Sequence[int], steps: Mapping[str, Sequence[int]]
+) -> list[int]:
+    """Return the budget of each network.
+
+    Parameters
+    ----------
+    fields
+        From `networks`.
+    depths
+        Those of the networks.
+    steps
+        For each kind of network a budget for each of the depths.
+
+    Examples
+    --------
+    >>> budgets(networks(["mlp"], ["relu", "tanh"], [3, 9]), [3, 9], {"mlp": [40, 80]})
+    [40, 80, 40, 80]
+    """
+    for kind, numbers in steps.items():
+        if len(numbers) != len(depths):
+            raise ValueError(
+                f"{kind} networks of depths {list(depths)} need as many budgets of steps, "
+                f"got {list(numbers)}"
+            )
+    at = {depth: i for i, depth in enumerate(depths)}
+    return [steps[network.kind][at[network.depth]] for network in fields]
 
 
 def shrink(data: Dataset, side: int, tested: int) -> Dataset:
