@@ -158,8 +158,8 @@ class Claims:
         id : str
             A claim that was stated.
         measured : float, array_like, Estimate, or mapping of str to float or Estimate
-            One value, or one for each cell. An estimate brings its own se, n and p; those of
-            several cells come from the same number of replicates and have no p.
+            One value, or one for each cell. An estimate brings its own se, n and, if it has one,
+            p; those of several cells come from the same number of replicates.
         se : float, array_like or mapping, optional
             Its standard error.
         n : int, optional
@@ -190,6 +190,8 @@ class Claims:
             if len(counts) > 1:
                 raise ValueError(f"claim {id!r}: cells have different n, {sorted(counts)}")
             n = counts.pop()
+            p = {name: estimate.p for name, estimate in measured.items()}
+            p = None if None in p.values() else p
             se = {name: estimate.se for name, estimate in measured.items()}
             measured = {name: estimate.value for name, estimate in measured.items()}
         try:

@@ -62,7 +62,7 @@ class Rule:
         predicted: Values | None = None,
         se: Values | None = None,
         n: int | None = None,
-        p: float | None = None,
+        p: Values | None = None,
     ) -> np.ndarray:
         """Decide each cell; one that isn't finite doesn't pass.
 
