@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from initlib.lab.estimates import estimate
 from initlib.lab.figures import (
@@ -53,7 +53,7 @@ def draw_points(ax: Axes, x, table: pd.DataFrame, line: bool = True, **look: str
 def gain_axis(ax: Axes, gains: np.ndarray, name: str = "weights over He's") -> None:
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(list(gains)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}" if x < 10 else f"{x:.0f}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
     ax.set_xlabel(name)
@@ -121,6 +121,7 @@ def plot_gradients(courses: Mapping[Setting, Course]) -> Figure:
         ax.plot(layers, np.exp(setting.log_chi * layers), color=THEORY, linewidth=0.7)
         mean = variance.mean(axis=0)
         ax.plot(layers[::3], mean[::3], linestyle="none", markersize=3, **look)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set(yscale="log", xlabel="layers back from the last", ylabel="variance of the gradient")
     ax.set_ylim(1e-7, 1e7)
     heading(ax, "a", "Points: measured. Lines: theory")
@@ -128,7 +129,14 @@ def plot_gradients(courses: Mapping[Setting, Course]) -> Figure:
     right.plot(ends, ends, color=THEORY, linewidth=0.8, zorder=0)
     for activation, look in looks.items():
         own = slopes[slopes.activation == activation]
-        draw_points(right, own.log_chi, own, line=False, label=activation, **look)
+        draw_points(
+            right,
+            own.log_chi,
+            own,
+            line=False,
+            label={"tanh": "tanh", "relu": "ReLU"}[activation],
+            **look,
+        )
     right.axhline(0, color=THEORY, linewidth=0.6, linestyle=":", zorder=0)
     right.axvline(0, color=THEORY, linewidth=0.6, linestyle=":", zorder=0)
     right.set(xlabel=r"theory: $\log \chi_1$", ylabel="measured slope of log variance per layer")
@@ -178,7 +186,7 @@ def plot_stability(twins: pd.DataFrame, bears: pd.DataFrame) -> Figure:
     direct_label(ax, "He", (0.84, first.value["He"]), color="#0072B2", offset=(-4, 0))
     direct_label(ax, "too large", (1.16, first.value["off"]), color="#D55E00", offset=(4, 6))
     small = pairs[(pairs.depth == depths[0]) & (pairs.off == "smaller")].set_index("who")
-    direct_label(ax, "too small", (0.16, small.value["off"]), color="#D55E00", offset=(-6, -16))
+    direct_label(ax, "too small", (0.16, small.value["off"]), color="#D55E00", offset=(-18, -14))
     heading(ax, "a", "Sensitivity to 5 % of the images")
     for depth, look in zip(depths, (SHALLOW, DEEP), strict=True):
         own = rates[rates.depth == depth]

@@ -56,6 +56,7 @@ class Course(NamedTuple):
     variance: np.ndarray
 
 
+INPUTS = 8  # of each network, and as many functionals
 _SIGMA_B = 0.05**0.5  # that of Schoenholz et al. 2017
 SETTINGS = (
     *(Setting("tanh", s, _SIGMA_B) for s in (0.8, 1.0, 1.3270, 1.7, 2.5)),
@@ -68,8 +69,8 @@ def gradient_slopes(
 ) -> Course:
     """Measure how fast the variance of gradients grows on its way back through a random network.
 
-    Signals start at the fixed point of theory, so that all layers are alike; the gradient of a
-    random linear functional of the last layer is followed back.
+    Signals start at the fixed point of theory, so that all layers are alike. Each network gets
+    eight inputs, and for each the gradient of a random linear functional is followed back.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def gradient_slopes(
     """
     activation, sigma_w, sigma_b = setting
     n = groups * networks
-    shape = (n, 1, width)
+    shape = (n, INPUTS, width)
 
     def draw(std: float, size: tuple[int, ...], *name: str | int) -> torch.Tensor:
         values = normal(stream_key(key, setting.name, *name), 0, int(np.prod(size)), np.float32)
@@ -101,7 +102,7 @@ def gradient_slopes(
     weights, slopes_at = [], []
     for layer in range(depth):
         w = draw(sigma_w / width**0.5, (n, width, width), "weights", layer)
-        z = h @ w.mT + draw(sigma_b, shape, "biases", layer)
+        z = h @ w.mT + draw(sigma_b, (n, 1, width), "biases", layer)
         h = z.tanh() if activation == "tanh" else z.relu()
         weights.append(w)
         slopes_at.append(1 - h * h if activation == "tanh" else (z > 0).float())

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from initlib.lab.data import Dataset
 from initlib.lab.estimates import LEAST_PAIRS
 from initlib.lab.stack import Activation, Stack
 from initlib.lab.train import CHUNK, default_threads
 
-__all__ = ["Followed", "check_design", "follow"]
+__all__ = ["Followed", "check_design", "follow", "half_size"]
 
 Look = Callable[[Stack, Tensor], Tensor]
 Enough = Callable[[Tensor, Tensor], Tensor]
@@ -168,3 +170,22 @@ def check_design(
         raise ValueError(f"scales must be positive, with 1 and a larger one, got {list(scales)}")
     if replicas < LEAST_PAIRS:
         raise ValueError(f"replicas must be at least {LEAST_PAIRS}, got {replicas}")
+
+
+def half_size(data: Dataset) -> Dataset:
+    """Return images of half the size, each pixel the mean of four, as rows: four times as fast.
+
+    Shifted and scaled again so that training pixels have mean 0 and second moment 1.
+
+    Raises
+    ------
+    ValueError
+        If the images don't have rows and columns of even number.
+    """
+    shape = tuple(data.x_train.shape[1:])
+    if len(shape) != 2 or shape[0] % 2 or shape[1] % 2:
+        raise ValueError(f"images must have an even number of rows and columns, got {shape}")
+    train, test = (nn.functional.avg_pool2d(x[:, None], 2) for x in (data.x_train, data.x_test))
+    shift, scale = train.mean(), train.std(correction=0)
+    train, test = (((x - shift) / scale).flatten(1) for x in (train, test))
+    return replace(data, x_train=train, x_test=test)

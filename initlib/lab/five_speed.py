@@ -34,7 +34,7 @@ LEVEL = 1.0  # loss (nats) that is to be reached
 BATCH = 32  # images in a mini-batch
 # Learning rates at gain 1, and the power of the gain by which they move: where the best ones were
 # on other seeds.
-RATES = {"shallow": ((0.04, 0.01, 0.0025), 0.0), "deep": ((0.02, 0.01, 0.005), -3.0)}
+RATES = {"shallow": ((0.04, 0.01, 0.0025), 0.0), "deep": ((0.03, 0.01, 0.003), -3.0)}
 
 
 def scaled_he(gain: float) -> Law:

@@ -17,9 +17,9 @@ from initlib.sampling import permutation, stream_key
 __all__ = ["churn", "largest_rates", "log_gap", "twins"]
 
 SEEN = 500  # held-out images on which predictions are compared
-EVERY = 5  # steps
+REPEATS = {"shallow": 3, "deep": 1}  # pairs of twins for each seed; shallow ones are noisier
 OCTAVES = 16  # largest_rates searches from 1 down to 2^-16
-BURST = 40  # steps that a stable rate has to survive
+BURST = 30  # steps that a stable rate has to survive
 EXCESS = 2.0  # times the first loss: more isn't stable
 
 
@@ -38,8 +38,8 @@ def churn(
     """Train twins that differ in a few of their images, and count where they disagree.
 
     Twins share weights and mini-batches. In one of them a share of the training images, the same in
-    each epoch, is replaced by other images. Each network is stopped at the first look at which its
-    accuracy on held-out images is high enough, so that all are compared at one accuracy.
+    each epoch, is replaced by other images. Twins are stopped together, at the first look at which
+    their mean accuracy on held-out images is high enough, so that all are compared at one accuracy.
 
     Parameters
     ----------
@@ -87,6 +87,14 @@ def churn(
     def predict(stack: Stack, _) -> torch.Tensor:
         return stack.forward(images.expand(len(stack.lr), *images.shape))[-1].argmax(dim=-1)
 
+    def alike(seen: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        right = (seen == labels).float().mean(dim=1)
+        _, pair = (numbers // 2).unique(return_inverse=True)
+        means = torch.zeros(int(pair.max()) + 1).scatter_reduce(
+            0, pair, right, "mean", include_self=False
+        )
+        return means[pair] >= accuracy
+
     followed = follow(
         [model for model in models for _ in (0, 1)],
         [lr for _, lr, _, _ in rows for _ in (0, 1)],
@@ -94,8 +102,8 @@ def churn(
         data.y_train,
         torch.stack([order for *_, seed in rows for order in orders[seed]], dim=1),
         predict,
-        lambda seen, _: (seen == labels).float().mean(dim=1) >= accuracy,
-        every=EVERY,
+        alike,
+        every=depth,  # steps; a deeper network takes longer
     )
     first, second = followed.seen[::2], followed.seen[1::2]
     right = (followed.seen == labels.numpy()).mean(axis=1).reshape(-1, 2)
@@ -107,7 +115,15 @@ def churn(
     )
 
 
-def twins(data: Dataset, raced: pd.DataFrame, *, width: int, steps: int, **options) -> pd.DataFrame:
+def twins(
+    data: Dataset,
+    raced: pd.DataFrame,
+    *,
+    width: int,
+    steps: int,
+    seeds: Sequence[int],
+    **options,
+) -> pd.DataFrame:
     """Compare the churn of the smallest and the largest scale with that of He, at each depth.
 
     Each comparison is at one learning rate, since a larger one makes more churn: the best one of
@@ -120,7 +136,10 @@ def twins(data: Dataset, raced: pd.DataFrame, *, width: int, steps: int, **optio
     raced
         From `initlib.lab.five_speed.races`, which chose the rates.
     width, steps, options
-        Of `churn`: share, accuracy and seeds.
+        Of `churn`: share and accuracy.
+    seeds
+        One for each pair of scales; the shallow network has three pairs of twins for each of them,
+        seeds i, i + 100 and i + 200.
 
     Returns
     -------
@@ -129,14 +148,15 @@ def twins(data: Dataset, raced: pd.DataFrame, *, width: int, steps: int, **optio
         ("He" or "off") and log_churn; twins that never disagree count as half an image there.
     """
     tables = []
-    for depth, own in raced.groupby("depth"):
+    for (depth, own), repeats in zip(raced.groupby("depth"), REPEATS.values(), strict=True):
         pairs = {"smaller": (own.gain.min(), 1.0), "larger": (own.gain.max(), own.gain.max())}
+        repeated = {i + 100 * repeat: i for i in seeds for repeat in range(repeats)}
         for off, (gain, by) in pairs.items():
             lr = best_rate(raced, depth, by)
             shape = {"depth": depth, "width": width, "steps": steps, "batch_size": BATCH}
-            table = churn(data, [(1.0, lr), (gain, lr)], **shape, **options)
-            who = np.where(table.gain == 1.0, "He", "off")
-            tables.append(table.assign(off=off, who=who))
+            table = churn(data, [(1.0, lr), (gain, lr)], **shape, **options, seeds=list(repeated))
+            table = table.assign(off=off, who=np.where(table.gain == 1.0, "He", "off"))
+            tables.append(table.assign(seed=table.seed.map(repeated)))
     found = pd.concat(tables, ignore_index=True)
     return found.assign(log_churn=np.log(np.maximum(found.churn, 0.5 / SEEN)))
 
@@ -144,7 +164,7 @@ def twins(data: Dataset, raced: pd.DataFrame, *, width: int, steps: int, **optio
 def log_gap(paired: pd.DataFrame, depth: int, off: str) -> np.ndarray:
     """Return log churn of the off scale less that of He, in the order of the seeds."""
     own = paired[(paired.depth == depth) & (paired.off == off)]
-    wide = own.pivot(index="seed", columns="who", values="log_churn")
+    wide = own.pivot_table(index="seed", columns="who", values="log_churn")  # mean of repeats
     return (wide["off"] - wide["He"]).to_numpy()
 
 
