@@ -74,6 +74,17 @@ def test_an_estimate_brings_its_error_and_p(claims):
     assert [claim["n"] for claim in results(claims)["claims"]] == [8, 8]
 
 
+def test_cells_may_bring_a_p_each(claims):
+    sure, unsure = np.arange(1.0, 9.0), np.array([1.0, -1.1, 1.2, -1.3, 1.4, -1.5, 1.6, -1.7])
+    cells = {"sure": paired(sure, np.zeros(8)), "unsure": paired(unsure, np.zeros(8))}
+    claims.state("each", "The arms differ in each.", significant(0.01))
+    assert claims.measure("each", cells) == "holds in part"
+    assert results(claims)["claims"][0]["cells"] == [True, False]
+    claims.state("without", "The arms differ in each.", significant(0.01))
+    with pytest.raises(ValueError, match="needs p="):
+        claims.measure("without", cells | {"no p": estimate(sure)})
+
+
 def test_cells_may_be_estimates_of_one_n(claims):
     samples = np.array([0.9, 1.0, 1.1] * 10)
     cells = {"low": estimate(samples), "high": estimate(samples + 8)}

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -49,8 +50,6 @@ def test_races_choose_a_rate_of_their_grid_and_count_steps(raced):
 
 
 def test_the_minimum_of_a_parabola():
-    import pandas as pd
-
     gains = [0.5, 1.0, 2.0, 4.0]
     logs = pd.DataFrame([[3 * (np.log2(g) - 0.4) ** 2 + 1 for g in gains]], columns=gains)
     assert speed.minimum(logs)[0] == pytest.approx(0.4)
@@ -153,7 +152,7 @@ def test_figures_from_toy_runs(data, raced):
     fair = output.output_race(task, steps=10, replicas=2, trials=1, seed=1)
     learned = hidden.learned(data, width=8, seeds=SEEDS)
     active = hidden.active(data, seeds=SEEDS)
-    shape = {"images": 40, "depth": 2, "width": 16, "steps": 300}
+    shape = {"images": 40, "depth": 2, "width": 32, "steps": 3000}
     fits = unseen.scale_race(data, [1.0, 2.0], replicas=2, trials=1, seed=3, **shape)
     fitted = unseen.accuracies(fits, "scale")
     pairs = fitted.rename(columns={1.0: "own", 2.0: "other"})
