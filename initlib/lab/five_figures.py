@@ -123,7 +123,6 @@ def plot_gradients(courses: Mapping[Setting, Course]) -> Figure:
         ax.plot(layers[::3], mean[::3], linestyle="none", markersize=3, **look)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set(yscale="log", xlabel="layers back from the last", ylabel="variance of the gradient")
-    ax.set_ylim(1e-7, 1e7)
     heading(ax, "a", "Points: measured. Lines: theory")
     ends = np.array([slopes.log_chi.min(), slopes.log_chi.max()])
     right.plot(ends, ends, color=THEORY, linewidth=0.8, zorder=0)
@@ -186,7 +185,7 @@ def plot_stability(twins: pd.DataFrame, bears: pd.DataFrame) -> Figure:
     direct_label(ax, "He", (0.84, first.value["He"]), color="#0072B2", offset=(-4, 0))
     direct_label(ax, "too large", (1.16, first.value["off"]), color="#D55E00", offset=(4, 6))
     small = pairs[(pairs.depth == depths[0]) & (pairs.off == "smaller")].set_index("who")
-    direct_label(ax, "too small", (0.16, small.value["off"]), color="#D55E00", offset=(-18, -14))
+    direct_label(ax, "too small", (0.16, small.value["off"]), color="#D55E00", offset=(4, -11))
     heading(ax, "a", "Sensitivity to 5 % of the images")
     for depth, look in zip(depths, (SHALLOW, DEEP), strict=True):
         own = rates[rates.depth == depth]
