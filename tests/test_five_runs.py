@@ -25,7 +25,7 @@ def followed(data, steps=12, *, lr=(0.05, 0.05, 0.02), seeds=(1, 2, 1), enough=N
         data.x_train,
         data.y_train,
         batches,
-        lambda stack, numbers: torch.stack([numbers.float(), stack.lr.flatten()], dim=1),
+        lambda stack, numbers: torch.stack([numbers.float(), stack.optimizer.lr.flatten()], dim=1),
         enough or (lambda seen, numbers: torch.zeros(len(numbers), dtype=torch.bool)),
         every=every,
     )

@@ -94,8 +94,11 @@ def test_a_notebook_sees_computes_and_shows_the_same(root, monkeypatch):
     monkeypatch.setenv("SOME_VARIABLE", "é \udcff")
     make_notebook(root, "01-a", STATE, BITS, PLOT)
     both = {}
-    for kind in (False, True):
-        [outcome] = run_all(root, workers=1, force=True, forked=kind)
+    for kind in (
+        False,
+        True,
+    ):  # two workers share the cores: products of several threads may differ
+        [outcome] = run_all(root, workers=2, force=True, forked=kind)
         both[kind] = outputs(outcome)
     state, *computed = both[False][1:]
     forked_state, *forked_computed = both[True][1:]
@@ -104,8 +107,8 @@ def test_a_notebook_sees_computes_and_shows_the_same(root, monkeypatch):
     assert set(seen.pop("warn")) <= set(forked_seen["warn"])
     differing = {k: (v, forked_seen[k]) for k, v in seen.items() if v != forked_seen[k]}
     assert differing == {}
-    cores = len(os.sched_getaffinity(0))
-    assert forked_seen["torch"][0] == int(forked_seen["env"]["OMP_NUM_THREADS"]) == cores
+    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert forked_seen["torch"][0] == int(forked_seen["env"]["OMP_NUM_THREADS"]) == threads
     assert forked_computed == computed
     kinds = [kind for o in computed for output in o for kind in output.get("data", {})]
     assert "image/png" in kinds

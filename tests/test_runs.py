@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from tiny_notebooks import files_of, make_notebook, make_root, record_of
 
-from initlib.lab import data
+from initlib.lab import checksums
 from initlib.lab.runs import execute as execution
 from initlib.lab.runs import notebook as notebooks
 from initlib.lab.runs import report
@@ -582,14 +582,14 @@ def test_a_thousand_runs_need_their_notebook_and_data_once(root, monkeypatch):
     make_notebook(root, "01-a", "x = 1", parameters=parameters)
     read = Count(notebooks.read_notebook)
     code = Count(notebooks.Notebook.canonical_code.func)
-    checksums = Count(data.checksums)
+    sums = Count(checksums.checksums)
     for module in (notebooks, report):
         monkeypatch.setattr(module, "read_notebook", read)
     canonical = cached_property(lambda notebook: code(notebook))
     canonical.__set_name__(notebooks.Notebook, "canonical_code")
     monkeypatch.setattr(notebooks.Notebook, "canonical_code", canonical)
-    monkeypatch.setattr(data, "checksums", checksums)
-    counts = (read, code, checksums)
+    monkeypatch.setattr(checksums, "checksums", sums)
+    counts = (read, code, sums)
 
     runs = plan_all(root, grid={"seed": ",".join(map(str, range(1000)))})
     store = Store(root / "runs")

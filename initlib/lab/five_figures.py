@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from initlib.lab.estimates import estimate
 from initlib.lab.figures import (
@@ -53,7 +53,7 @@ def draw_points(ax: Axes, x, table: pd.DataFrame, line: bool = True, **look: str
 def gain_axis(ax: Axes, gains: np.ndarray, name: str = "weights over He's") -> None:
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(list(gains)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
     ax.set_xlabel(name)
@@ -62,7 +62,7 @@ def gain_axis(ax: Axes, gains: np.ndarray, name: str = "weights over He's") -> N
 def _plain_log(ax: Axes, ticks: list[float], name: str) -> None:
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_minor_locator(FixedLocator([]))
     ax.set_ylabel(name)

@@ -81,7 +81,7 @@ def fit_few(
 
     def look(stack: Stack, numbers: torch.Tensor) -> torch.Tensor:
         labels = data.y_train[own[numbers]]
-        logits = stack.forward(data.x_train[own[numbers]])[-1]
+        logits = stack.logits(data.x_train[own[numbers]])
         loss = -logits.log_softmax(dim=-1).gather(-1, labels[..., None]).mean(dim=(1, 2))
         right = (logits.argmax(dim=-1) == labels).float().mean(dim=1)
         seen = torch.stack([loss, right, torch.full_like(loss, torch.nan)], dim=1)

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from initlib.lab.data import Dataset
 from initlib.lab.figures import INLINE, PAGE, direct_label, heading, reference_line
@@ -72,7 +72,7 @@ def plot_biases(
     ax.axvline(1, color=THEORY, linewidth=0.8, linestyle=":", zorder=0)
     ax.set(xscale="log", ylim=(0, 1.35 * race[race.what == "steps"].high.max()))
     ax.xaxis.set_major_locator(FixedLocator([1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel="early loss over entropy $H$", ylabel="steps until the loss is $H/3$")
     heading(ax, "a", "Output bias")

@@ -125,7 +125,7 @@ def _run(
     shown = [slice(0, count), slice(count, 3 * count)]  # all positives, and some of the others
 
     def look(stack: Stack, _) -> torch.Tensor:
-        own = [stack.forward(task.x_train[s].expand(len(stack.lr), -1, -1))[-1] for s in shown]
+        own = [stack.logits(task.x_train[s].expand(len(stack.optimizer.lr), -1, -1)) for s in shown]
         of_positives, of_others = (z.log_softmax(dim=-1).mean(dim=1) for z in own)
         return -share * of_positives[:, 1] - (1 - share) * of_others[:, 0]
 

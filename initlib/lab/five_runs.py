@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from initlib.lab.data import Dataset
 from initlib.lab.estimates import LEAST_PAIRS
+from initlib.lab.optimizers import Sgd
 from initlib.lab.stack import Activation, Stack
 from initlib.lab.train import CHUNK, default_threads
 
@@ -94,12 +96,12 @@ def follow(
 
     def run(first: int) -> tuple[Tensor, Tensor, Tensor]:
         chunk = slice(first, first + CHUNK)
-        stack = Stack(models[chunk], lr[chunk], activation, momentum, 0.0)
+        stack = Stack(models[chunk], partial(Sgd, lr=lr[chunk], momentum=momentum), activation)
         numbers = torch.arange(replicas)[chunk]
 
         def step(left: Tensor, at: int) -> Tensor:
             batch = batches[at, numbers[left]]
-            return stack.step(images[batch], labels[batch])
+            return stack.step(images[batch], labels[batch])[0]
 
         def look_at(left: Tensor) -> tuple[Tensor, Tensor]:
             seen = look(stack, numbers[left])
@@ -116,7 +118,7 @@ def follow(
 
 def _descend(stack, step, look_at, steps, every, loss_limit) -> tuple[Tensor, Tensor, Tensor]:
     """Train one chunk: losses (steps, r), what was seen last (r, ...), and when (r,)."""
-    left = torch.arange(len(stack.lr))
+    left = torch.arange(len(stack.optimizer.lr))
     losses = torch.full((steps, len(left)), torch.nan)
     stopped = torch.full((len(left),), torch.inf)
     seen: Tensor | None = None
@@ -128,7 +130,7 @@ def _descend(stack, step, look_at, steps, every, loss_limit) -> tuple[Tensor, Te
             if done.any():
                 stopped[left[done]] = at
                 left = left[~done]
-                stack.keep(~done)
+                stack.optimizer.keep(~done)
         if at == steps or not len(left):
             break
         loss = step(left, at)
@@ -136,7 +138,7 @@ def _descend(stack, step, look_at, steps, every, loss_limit) -> tuple[Tensor, Te
         losses[at, left[fine]] = loss[fine]
         if not fine.all():
             left = left[fine]
-            stack.keep(fine)
+            stack.optimizer.keep(fine)
     return losses, seen, stopped
 
 

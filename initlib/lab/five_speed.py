@@ -135,7 +135,7 @@ def _run(
 
 def losses_on(stack: Stack, images: Tensor, labels: Tensor) -> Tensor:
     """Return the mean loss of each network of a stack on the same images, shape (r,)."""
-    logits = stack.forward(images.expand(len(stack.lr), *images.shape))[-1]
+    logits = stack.logits(images.expand(len(stack.optimizer.lr), *images.shape))
     log_p = logits.log_softmax(dim=-1)
     return -log_p.gather(-1, labels.expand(len(log_p), -1)[..., None]).mean(dim=(1, 2))
 

@@ -85,7 +85,7 @@ def churn(
     images, labels = data.x_test[:SEEN], data.y_test[:SEEN]
 
     def predict(stack: Stack, _) -> torch.Tensor:
-        return stack.forward(images.expand(len(stack.lr), *images.shape))[-1].argmax(dim=-1)
+        return stack.logits(images.expand(len(stack.optimizer.lr), *images.shape)).argmax(dim=-1)
 
     def alike(seen: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
         right = (seen == labels).float().mean(dim=1)

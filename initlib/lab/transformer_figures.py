@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from initlib.lab.contest import Contest, loss_curves
 from initlib.lab.estimates import estimate
@@ -181,7 +181,7 @@ def _draw_curves(ax: Axes, held: Contest, ladder: Mapping[str, float]) -> None:
         reference_line(ax, ladder[name], text, linestyle="-" if name == "words" else ":")
     ax.set(xscale="log", xlabel="update", ylabel="cross-entropy (nats a character)")
     ax.set(ylim=(0.9 * ladder["words"], 1.08 * ladder["nothing"]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:g}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def _draw_grid(ax: Axes, grid: pd.DataFrame) -> None:

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
-    FuncFormatter,
     LogLocator,
     MaxNLocator,
     NullFormatter,
     NullLocator,
+    StrMethodFormatter,
 )
 
 from initlib.lab.figures import (
@@ -108,7 +108,7 @@ def _label_starts(axes: Sequence[Axes], at: pd.Series) -> None:
 def plain_decades(ax: Axes) -> None:
     """Label a logarithmic axis of y with plain numbers, at 1, 2, 5 where there is room."""
     ax.yaxis.set_major_locator(LogLocator(10, (1, 2, 5) if _decades(ax) < 2 else (1,)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.10g}"))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.10g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
