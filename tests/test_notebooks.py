@@ -122,7 +122,7 @@ def test_the_cell_below_the_parameters_says_how_to_run_with_other_values(path, c
     [at] = [i for i, cell in enumerate(cells) if "parameters" in tags(cell)]
     below = cells[at + 1]
     assert below["cell_type"] == "markdown"
-    assert "".join(below["source"]).startswith(OTHER_VALUES.format(path.stem))
+    assert ("".join(below["source"]) + "\n\n").startswith(OTHER_VALUES.format(path.stem))
 
 
 def test_the_full_profile_names_parameters_that_exist():
