@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from initlib.lab.figures import PAGE, heading, style
 
@@ -73,7 +73,7 @@ def _legend(ax: Axes, peers: set[str]) -> None:
     grey = {"color": "#444444", "linestyle": "none"}
     ax.plot([], [], marker="|", markersize=8, markeredgewidth=1.4, label="target", **grey)
     ax.plot([], [], marker=">", markersize=3.5, fillstyle="none", label="limit", **grey)
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _bounds(ax: Axes, rows: list[dict]) -> None:
@@ -96,6 +96,7 @@ def _finish(ax: Axes, lines: list[tuple[str, int]]) -> None:
     ax.set_yticks(range(len(lines)), names, fontsize=6)
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color="#eeeeee", linewidth=0.5)
